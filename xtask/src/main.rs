@@ -1,1 +1,48 @@
-fn main() {}
+//! The repository's own chores. `cargo xtask` alone lists them.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool")]
+
+mod chores;
+mod process;
+mod provision;
+mod suite;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <chore>
+
+  test             everything CI runs: fmt, clippy, deny, docs, every test with real services
+  test --only STEP one step of it: fmt | clippy | deny | doc | tests
+  docs             write the generated pages in docs/ anew
+  bench NAME       run a benchmark program: greeks | decode | load
+  fuzz TARGET [S]  fuzz TARGET for S seconds (default 60); needs the nightly toolchain
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] | ["ci"] => suite::run_steps(None),
+        ["test", "--only", step] => suite::run_steps(Some(step)),
+        ["docs"] => chores::docs(),
+        ["bench", name, rest @ ..] => chores::bench(name, rest),
+        ["fuzz", target] => chores::fuzz(target, "60"),
+        ["fuzz", target, seconds] => chores::fuzz(target, seconds),
+        _ => {
+            print!("{USAGE}");
+            return if words.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(64)
+            };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Chores that no test run needs: generated pages, benchmarks, fuzzing.
+
+use std::process::Command;
+
+use crate::process::{Outcome, cargo, root, run};
+
+/// Rewrites the pages that tests hold against the code.
+pub(crate) fn docs() -> Outcome {
+    run(cargo()
+        .args(["test", "--quiet", "--workspace", "--test", "docs"])
+        .env("UPDATE_DOCS", "1"))
+}
+
+/// Runs a benchmark program: a package of its own under `bench/`, outside the default build.
+pub(crate) fn bench(name: &str, arguments: &[&str]) -> Outcome {
+    let manifest = root().join("bench").join(name).join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(format!("no benchmark `{name}`: there is no bench/{name}"));
+    }
+    let mut command = cargo();
+    command
+        .args(["run", "--release", "--quiet", "--manifest-path"])
+        .arg(manifest);
+    run(command.arg("--").args(arguments))
+}
+
+/// Fuzzes one target for a while.
+pub(crate) fn fuzz(target: &str, seconds: &str) -> Outcome {
+    if seconds.parse::<u32>().is_err() {
+        return Err(format!("`{seconds}` is not a number of seconds"));
+    }
+    // Not through `cargo()`: that is the pinned toolchain's cargo, and the fuzzer needs nightly's.
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(root())
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO");
+    command.args([
+        "+nightly",
+        "fuzz",
+        "run",
+        target,
+        "--",
+        &format!("-max_total_time={seconds}"),
+    ]);
+    run(&mut command).map_err(|problem| format!("{problem}; see fuzz/README.md for what it needs"))
+}

@@ -1,0 +1,194 @@
+//! Gets what the tests need: from PATH if it is there, else with apt when we may, else it says what to install.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Outcome, cargo, on_path, output, run, work_dir};
+
+const PYTHON_PACKAGES: [&str; 2] = ["kiteconnect==5.2.2", "redis==8.1.0"];
+const NODE_PACKAGES: [&str; 1] = ["kiteconnect@5.3.0"];
+const CARGO_DENY: &str = "0.20.2";
+
+/// Programs and folders the tests are told about.
+pub(crate) struct Tools {
+    pub(crate) redis_server: PathBuf,
+    pub(crate) python: PathBuf,
+    pub(crate) node: PathBuf,
+    pub(crate) node_modules: PathBuf,
+    pub(crate) chromium: PathBuf,
+}
+
+/// Finds or installs everything the test step needs.
+pub(crate) fn test_tools() -> Outcome<Tools> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.find().is_none()).collect();
+    if !missing.is_empty() {
+        apt_install(&missing)?;
+    }
+    let found = |program: &str| {
+        NEEDS
+            .iter()
+            .find(|need| need.programs[0] == program)
+            .and_then(Need::find)
+            .ok_or_else(|| format!("`{program}` is still not on PATH after the installation"))
+    };
+    let (python, node) = (python_with_packages(&found("python3")?)?, found("node")?);
+    Ok(Tools {
+        redis_server: found("redis-server")?,
+        python,
+        node_modules: node_packages(&found("npm")?)?,
+        node,
+        chromium: found("chromium")?,
+    })
+}
+
+/// The `cargo-deny` on PATH, or one built without optimisation into the target folder.
+pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
+    if let Some(found) = on_path("cargo-deny") {
+        return Ok(found);
+    }
+    let home = work_dir().join("cargo-deny");
+    let program = home.join("bin/cargo-deny");
+    if !program.is_file() {
+        run(cargo()
+            .args([
+                "install",
+                "cargo-deny",
+                "--locked",
+                "--quiet",
+                "--version",
+                CARGO_DENY,
+                "--root",
+            ])
+            .arg(&home)
+            .env("CARGO_TARGET_DIR", home.join("build"))
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"))?;
+        let _ = std::fs::remove_dir_all(home.join("build"));
+    }
+    Ok(program)
+}
+
+// === programs ===
+
+struct Need {
+    /// Any one of these will do.
+    programs: &'static [&'static str],
+    package: &'static str,
+}
+
+const NEEDS: [Need; 5] = [
+    Need {
+        programs: &["redis-server"],
+        package: "redis-server",
+    },
+    Need {
+        programs: &["python3"],
+        package: "python3-venv",
+    },
+    Need {
+        programs: &["node", "nodejs"],
+        package: "nodejs",
+    },
+    Need {
+        programs: &["npm"],
+        package: "npm",
+    },
+    Need {
+        programs: &["chromium", "chromium-browser", "google-chrome"],
+        package: "chromium",
+    },
+];
+
+impl Need {
+    fn find(&self) -> Option<PathBuf> {
+        self.programs.iter().find_map(|program| on_path(program))
+    }
+}
+
+fn apt_install(missing: &[&Need]) -> Outcome {
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let by_hand = format!(
+        "install what is missing: sudo apt-get install -y {}",
+        packages.join(" ")
+    );
+    if on_path("apt-get").is_none() {
+        return Err(format!(
+            "the tests need {}; this system has no apt-get, install them and run again",
+            packages.join(", ")
+        ));
+    }
+    let prefix: &[&str] = if output(Command::new("id").arg("-u")).as_deref() == Some("0") {
+        &[]
+    } else if output(Command::new("sudo").args(["-n", "true"])).is_some() {
+        &["sudo", "-n"]
+    } else {
+        return Err(by_hand);
+    };
+    let apt = |arguments: &[&str]| {
+        let words: Vec<&str> = [
+            prefix,
+            &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
+            arguments,
+        ]
+        .concat();
+        run(Command::new(words[0]).args(&words[1..]))
+    };
+    println!("  installing {}", packages.join(" "));
+    apt(&["update", "-q"])
+        .and_then(|()| {
+            apt(&[
+                &["install", "-q", "-y", "--no-install-recommends"],
+                packages.as_slice(),
+            ]
+            .concat())
+        })
+        .map_err(|error| format!("{error}; {by_hand}"))
+}
+
+// === packages of the official clients ===
+
+fn python_with_packages(python3: &Path) -> Outcome<PathBuf> {
+    let home = work_dir().join("python");
+    let python = home.join("bin/python");
+    once(&home, &PYTHON_PACKAGES, || {
+        if run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home)).is_err() {
+            apt_install(&[&NEEDS[1]])?;
+            run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home))?;
+        }
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(PYTHON_PACKAGES))
+    })?;
+    Ok(python)
+}
+
+fn node_packages(npm: &Path) -> Outcome<PathBuf> {
+    let home = work_dir().join("node");
+    once(&home, &NODE_PACKAGES, || {
+        std::fs::create_dir_all(&home).map_err(|error| error.to_string())?;
+        run(Command::new(npm)
+            .args([
+                "install",
+                "--no-save",
+                "--no-package-lock",
+                "--no-audit",
+                "--no-fund",
+                "--silent",
+                "--prefix",
+            ])
+            .arg(&home)
+            .args(NODE_PACKAGES))
+    })?;
+    Ok(home.join("node_modules"))
+}
+
+/// Runs `install` unless `home` says that exactly these packages were installed before.
+fn once(home: &Path, packages: &[&str], install: impl FnOnce() -> Outcome) -> Outcome {
+    let (stamp, wanted) = (home.join("installed"), packages.join("\n"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    install()?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("cannot write {}: {error}", stamp.display()))
+}
