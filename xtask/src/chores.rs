@@ -6,9 +6,7 @@ use crate::process::{Outcome, cargo, root, run};
 
 /// Rewrites the pages that tests hold against the code.
 pub(crate) fn docs() -> Outcome {
-    run(cargo()
-        .args(["test", "--quiet", "--workspace", "--test", "docs"])
-        .env("UPDATE_DOCS", "1"))
+    run(cargo().args(["test", "--quiet", "--workspace", "--test", "docs"]).env("UPDATE_DOCS", "1"))
 }
 
 /// Runs a benchmark program: a package of its own under `bench/`, outside the default build.
@@ -18,9 +16,7 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Outcome {
         return Err(format!("no benchmark `{name}`: there is no bench/{name}"));
     }
     let mut command = cargo();
-    command
-        .args(["run", "--release", "--quiet", "--manifest-path"])
-        .arg(manifest);
+    command.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest);
     run(command.arg("--").args(arguments))
 }
 
@@ -31,17 +27,7 @@ pub(crate) fn fuzz(target: &str, seconds: &str) -> Outcome {
     }
     // Not through `cargo()`: that is the pinned toolchain's cargo, and the fuzzer needs nightly's.
     let mut command = Command::new("cargo");
-    command
-        .current_dir(root())
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO");
-    command.args([
-        "+nightly",
-        "fuzz",
-        "run",
-        target,
-        "--",
-        &format!("-max_total_time={seconds}"),
-    ]);
+    command.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    command.args(["+nightly", "fuzz", "run", target, "--", &format!("-max_total_time={seconds}")]);
     run(&mut command).map_err(|problem| format!("{problem}; see fuzz/README.md for what it needs"))
 }

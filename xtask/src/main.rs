@@ -31,11 +31,7 @@ fn main() -> ExitCode {
         ["fuzz", target, seconds] => chores::fuzz(target, seconds),
         _ => {
             print!("{USAGE}");
-            return if words.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(64)
-            };
+            return if words.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(64) };
         }
     };
     match outcome {

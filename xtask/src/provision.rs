@@ -50,15 +50,7 @@ pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     let program = home.join("bin/cargo-deny");
     if !program.is_file() {
         run(cargo()
-            .args([
-                "install",
-                "cargo-deny",
-                "--locked",
-                "--quiet",
-                "--version",
-                CARGO_DENY,
-                "--root",
-            ])
+            .args(["install", "cargo-deny", "--locked", "--quiet", "--version", CARGO_DENY, "--root"])
             .arg(&home)
             .env("CARGO_TARGET_DIR", home.join("build"))
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
@@ -78,26 +70,11 @@ struct Need {
 }
 
 const NEEDS: [Need; 5] = [
-    Need {
-        programs: &["redis-server"],
-        package: "redis-server",
-    },
-    Need {
-        programs: &["python3"],
-        package: "python3-venv",
-    },
-    Need {
-        programs: &["node", "nodejs"],
-        package: "nodejs",
-    },
-    Need {
-        programs: &["npm"],
-        package: "npm",
-    },
-    Need {
-        programs: &["chromium", "chromium-browser", "google-chrome"],
-        package: "chromium",
-    },
+    Need { programs: &["redis-server"], package: "redis-server" },
+    Need { programs: &["python3"], package: "python3-venv" },
+    Need { programs: &["node", "nodejs"], package: "nodejs" },
+    Need { programs: &["npm"], package: "npm" },
+    Need { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
 ];
 
 impl Need {
@@ -108,10 +85,7 @@ impl Need {
 
 fn apt_install(missing: &[&Need]) -> Outcome {
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-    let by_hand = format!(
-        "install what is missing: sudo apt-get install -y {}",
-        packages.join(" ")
-    );
+    let by_hand = format!("install what is missing: sudo apt-get install -y {}", packages.join(" "));
     if on_path("apt-get").is_none() {
         return Err(format!(
             "the tests need {}; this system has no apt-get, install them and run again",
@@ -126,22 +100,14 @@ fn apt_install(missing: &[&Need]) -> Outcome {
         return Err(by_hand);
     };
     let apt = |arguments: &[&str]| {
-        let words: Vec<&str> = [
-            prefix,
-            &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"],
-            arguments,
-        ]
-        .concat();
+        let words: Vec<&str> =
+            [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
         run(Command::new(words[0]).args(&words[1..]))
     };
     println!("  installing {}", packages.join(" "));
     apt(&["update", "-q"])
         .and_then(|()| {
-            apt(&[
-                &["install", "-q", "-y", "--no-install-recommends"],
-                packages.as_slice(),
-            ]
-            .concat())
+            apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())
         })
         .map_err(|error| format!("{error}; {by_hand}"))
 }

@@ -11,34 +11,16 @@ struct Step {
 }
 
 const STEPS: [Step; 5] = [
-    Step {
-        name: "fmt",
-        run: fmt,
-    },
-    Step {
-        name: "clippy",
-        run: clippy,
-    },
-    Step {
-        name: "deny",
-        run: deny,
-    },
-    Step {
-        name: "doc",
-        run: doc,
-    },
-    Step {
-        name: "tests",
-        run: tests,
-    },
+    Step { name: "fmt", run: fmt },
+    Step { name: "clippy", run: clippy },
+    Step { name: "deny", run: deny },
+    Step { name: "doc", run: doc },
+    Step { name: "tests", run: tests },
 ];
 
 /// Runs every step, or only the one named.
 pub(crate) fn run_steps(only: Option<&str>) -> Outcome {
-    let steps: Vec<_> = STEPS
-        .iter()
-        .filter(|(name, _)| only.is_none_or(|wanted| wanted == *name))
-        .collect();
+    let steps: Vec<_> = STEPS.iter().filter(|step| only.is_none_or(|wanted| wanted == step.name)).collect();
     if steps.is_empty() {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         return Err(format!("no such step; the steps are {}", names.join(", ")));
@@ -48,18 +30,9 @@ pub(crate) fn run_steps(only: Option<&str>) -> Outcome {
         println!("[{}/{}] {name}", at + 1, steps.len());
         let step_begun = Instant::now();
         run().map_err(|problem| format!("step {name}: {problem}"))?;
-        println!(
-            "[{}/{}] {name}: ok in {:.0} s",
-            at + 1,
-            steps.len(),
-            step_begun.elapsed().as_secs_f64()
-        );
+        println!("[{}/{}] {name}: ok in {:.0} s", at + 1, steps.len(), step_begun.elapsed().as_secs_f64());
     }
-    println!(
-        "all {} steps passed in {:.0} s",
-        steps.len(),
-        begun.elapsed().as_secs_f64()
-    );
+    println!("all {} steps passed in {:.0} s", steps.len(), begun.elapsed().as_secs_f64());
     Ok(())
 }
 
@@ -68,16 +41,7 @@ fn fmt() -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    run_cargo(&[
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "--deny",
-        "warnings",
-    ])
+    run_cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
 }
 
 fn deny() -> Outcome {
@@ -118,7 +82,5 @@ fn run_cargo(arguments: &[&str]) -> Outcome {
 
 fn run_deny(arguments: &[&str]) -> Outcome {
     let program = provision::cargo_deny()?;
-    run(std::process::Command::new(program)
-        .args(arguments)
-        .current_dir(crate::process::root()))
+    run(std::process::Command::new(program).args(arguments).current_dir(crate::process::root()))
 }

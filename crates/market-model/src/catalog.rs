@@ -102,10 +102,7 @@ impl InstrumentCatalog {
         instruments: Vec<Instrument>,
         index_symbol: impl Fn(&str) -> Option<&'static str>,
     ) -> Result<Self, CatalogError> {
-        let mut catalog = Self {
-            instruments,
-            ..Self::default()
-        };
+        let mut catalog = Self { instruments, ..Self::default() };
         catalog.index_rows()?;
         catalog.join_underlyings(index_symbol);
         Ok(catalog)
@@ -141,9 +138,7 @@ impl InstrumentCatalog {
 
     /// The instrument that `exchange` lists as `tradingsymbol`.
     pub fn by_symbol(&self, exchange: &Exchange, tradingsymbol: &str) -> Option<InstrumentSlot> {
-        self.by_symbol
-            .get(&(exchange.clone(), tradingsymbol.into()))
-            .copied()
+        self.by_symbol.get(&(exchange.clone(), tradingsymbol.into())).copied()
     }
 
     /// Every instrument, in the order of its slots.
@@ -185,10 +180,7 @@ impl InstrumentCatalog {
                     second: instrument.tradingsymbol.clone(),
                 });
             }
-            self.by_symbol.insert(
-                (instrument.exchange.clone(), instrument.tradingsymbol.clone()),
-                slot,
-            );
+            self.by_symbol.insert((instrument.exchange.clone(), instrument.tradingsymbol.clone()), slot);
         }
         Ok(())
     }
@@ -201,9 +193,8 @@ impl InstrumentCatalog {
             let Some(expiry) = instrument.expiry() else {
                 continue;
             };
-            let id = *ids
-                .entry((instrument.exchange.clone(), instrument.name.clone()))
-                .or_insert_with(|| {
+            let id =
+                *ids.entry((instrument.exchange.clone(), instrument.name.clone())).or_insert_with(|| {
                     let id = UnderlyingId(self.underlyings.len() as u32);
                     let spot = spot_slot(&self.by_symbol, instrument, &index_symbol);
                     if let Some(spot) = spot {
@@ -267,18 +258,10 @@ fn spot_slot(
 
 impl Underlying {
     fn add_option(&mut self, expiry: Expiry, strike: Price, side: OptionSide, slot: InstrumentSlot) {
-        let chain = match self
-            .chains
-            .iter()
-            .position(|chain| chain.expiry.date == expiry.date)
-        {
+        let chain = match self.chains.iter().position(|chain| chain.expiry.date == expiry.date) {
             Some(at) => &mut self.chains[at],
             None => {
-                self.chains.push(ExpiryChain {
-                    expiry,
-                    future: None,
-                    rows: Vec::new(),
-                });
+                self.chains.push(ExpiryChain { expiry, future: None, rows: Vec::new() });
                 let last = self.chains.len() - 1;
                 &mut self.chains[last]
             }
@@ -295,11 +278,7 @@ impl Underlying {
         self.futures.sort_by_key(end_of);
         self.chains.sort_by_key(|chain| chain.expiry.date);
         for chain in &mut self.chains {
-            chain.future = self
-                .futures
-                .iter()
-                .copied()
-                .find(|slot| end_of(slot) == Some(chain.expiry.date));
+            chain.future = self.futures.iter().copied().find(|slot| end_of(slot) == Some(chain.expiry.date));
             chain.rows.sort_by_key(|row| row.strike);
             chain.rows.dedup_by(|later, kept| {
                 let same = later.strike == kept.strike;
@@ -332,25 +311,13 @@ mod tests {
     }
 
     fn expiry(day: i8) -> Expiry {
-        Expiry {
-            date: jiff::civil::date(2026, 11, day),
-            instant: None,
-        }
+        Expiry { date: jiff::civil::date(2026, 11, day), instant: None }
     }
 
     fn option(token: u32, day: i8, strike: i64, side: OptionSide) -> Instrument {
-        let kind = InstrumentKind::Option {
-            expiry: expiry(day),
-            strike: Price::from_paise(strike * 100),
-            side,
-        };
-        row(
-            token,
-            Exchange::Nfo,
-            &format!("NIFTY{day}{strike}{}", side.as_str()),
-            "NIFTY",
-            kind,
-        )
+        let kind =
+            InstrumentKind::Option { expiry: expiry(day), strike: Price::from_paise(strike * 100), side };
+        row(token, Exchange::Nfo, &format!("NIFTY{day}{strike}{}", side.as_str()), "NIFTY", kind)
     }
 
     fn index_symbol(name: &str) -> Option<&'static str> {
@@ -372,13 +339,7 @@ mod tests {
                     "NIFTY",
                     InstrumentKind::Future { expiry: expiry(24) },
                 ),
-                row(
-                    256_265,
-                    Exchange::Nse,
-                    "NIFTY 50",
-                    "NIFTY 50",
-                    InstrumentKind::Index,
-                ),
+                row(256_265, Exchange::Nse, "NIFTY 50", "NIFTY 50", InstrumentKind::Index),
                 row(408_065, Exchange::Nse, "INFY", "INFOSYS", InstrumentKind::Equity),
             ],
             index_symbol,
@@ -414,10 +375,7 @@ mod tests {
 
     #[test]
     fn a_token_listed_twice_is_refused_by_name() {
-        let rows = vec![
-            option(514, 24, 25_100, OptionSide::Put),
-            option(514, 24, 25_000, OptionSide::Call),
-        ];
+        let rows = vec![option(514, 24, 25_100, OptionSide::Put), option(514, 24, 25_000, OptionSide::Call)];
         let error = InstrumentCatalog::new(rows, index_symbol).unwrap_err();
         assert_eq!(
             error.to_string(),

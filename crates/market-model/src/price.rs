@@ -197,10 +197,7 @@ mod tests {
             ("0.00000001", ParsePriceError::TooPrecise),
             ("1e99", ParsePriceError::OutOfRange),
             ("1e2000000000", ParsePriceError::OutOfRange),
-            (
-                "99999999999999999999999999999999999999999",
-                ParsePriceError::OutOfRange,
-            ),
+            ("99999999999999999999999999999999999999999", ParsePriceError::OutOfRange),
         ] {
             assert_eq!(text.parse::<Price>(), Err(error), "{text}");
         }

@@ -32,10 +32,7 @@ impl SubscriptionSet {
 
     /// Wants `token` in `mode` or the richer mode it is wanted in already.
     pub fn insert_at_least(&mut self, token: InstrumentToken, mode: Mode) {
-        self.modes
-            .entry(token)
-            .and_modify(|held| *held = (*held).max(mode))
-            .or_insert(mode);
+        self.modes.entry(token).and_modify(|held| *held = (*held).max(mode)).or_insert(mode);
     }
 
     /// Wants `token` no longer.
@@ -60,17 +57,13 @@ impl SubscriptionSet {
 
     /// Every wish, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Subscription> + '_ {
-        self.modes
-            .iter()
-            .map(|(&token, &mode)| Subscription { token, mode })
+        self.modes.iter().map(|(&token, &mode)| Subscription { token, mode })
     }
 }
 
 impl FromIterator<Subscription> for SubscriptionSet {
     fn from_iter<I: IntoIterator<Item = Subscription>>(wishes: I) -> Self {
-        Self {
-            modes: wishes.into_iter().map(|wish| (wish.token, wish.mode)).collect(),
-        }
+        Self { modes: wishes.into_iter().map(|wish| (wish.token, wish.mode)).collect() }
     }
 }
 

@@ -28,9 +28,7 @@ impl Mode {
 
     /// The mode Kite calls `word`.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Ltp, Self::Quote, Self::Full]
-            .into_iter()
-            .find(|mode| mode.as_str() == word)
+        [Self::Ltp, Self::Quote, Self::Full].into_iter().find(|mode| mode.as_str() == word)
     }
 }
 
@@ -172,9 +170,7 @@ impl Tick {
     /// The exchange's stamp, when the mode carries one and the exchange has set it.
     pub const fn exchange_timestamp(&self) -> Option<UnixNanos> {
         match &self.body {
-            TickBody::IndexFull {
-                exchange_timestamp, ..
-            } => *exchange_timestamp,
+            TickBody::IndexFull { exchange_timestamp, .. } => *exchange_timestamp,
             TickBody::Full(full) => full.exchange_timestamp,
             TickBody::Ltp | TickBody::IndexQuote { .. } | TickBody::Quote(_) => None,
         }
@@ -214,11 +210,7 @@ mod tests {
 
     #[test]
     fn a_book_is_crossed_only_when_both_sides_have_quantity() {
-        let level = |paise, quantity| DepthLevel {
-            price: Price::from_paise(paise),
-            quantity,
-            orders: 1,
-        };
+        let level = |paise, quantity| DepthLevel { price: Price::from_paise(paise), quantity, orders: 1 };
         let mut depth = Depth::default();
         assert!(!depth.is_crossed());
         depth.buy[0] = level(100, 5);
