@@ -1,1 +1,5 @@
 //! gateway
+mod config;
+mod secret;
+pub use config::*;
+pub use secret::Secret;

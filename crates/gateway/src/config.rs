@@ -1,0 +1,128 @@
+//! Configuration: plain data, read once from environment and file, every problem reported in one go.
+
+mod accounts;
+mod env;
+mod read;
+mod settings;
+mod wishes;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use accounts::Account;
+pub use env::{Env, ProcessEnv};
+pub use settings::{SETTINGS, Setting};
+pub use wishes::{Wish, parse_wishes};
+
+use crate::secret::Secret;
+
+/// Everything the gateway can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address of the HTTP API and the page.
+    pub listen: SocketAddr,
+    /// Key that API clients must send.
+    pub api_key: Option<Secret>,
+    /// Folder for log files.
+    pub data_dir: PathBuf,
+    /// What to stream.
+    pub wishes: Vec<Wish>,
+    /// Discount rate for Greeks.
+    pub rate: f64,
+    /// How long a stopping gateway may take.
+    pub shutdown_deadline: Duration,
+    /// Text of the calendar override file.
+    pub calendar_overrides: Option<String>,
+    /// How batches are cut.
+    pub batch: BatchConfig,
+    /// Where to publish; `None` leaves Redis out.
+    pub redis: Option<RedisConfig>,
+    /// Broker accounts; empty means the built-in simulated market.
+    pub accounts: Vec<Account>,
+    /// Limits per account.
+    pub limits: AccountLimits,
+    /// The built-in simulated market, used when there are no accounts.
+    pub sim: SimSettings,
+    /// Logging.
+    pub log: LogConfig,
+    /// What the operator should know although nothing is wrong.
+    pub notices: Vec<String>,
+}
+
+/// How batches are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchConfig {
+    /// Oldest age before a batch is sent.
+    pub window: Duration,
+    /// Most ticks in a batch.
+    pub max_ticks: usize,
+    /// Most bytes in a batch.
+    pub max_bytes: usize,
+}
+
+/// How to publish to Redis.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// Address with credentials.
+    pub url: Secret,
+    /// First part of every channel and key.
+    pub namespace: String,
+    /// MessagePack in place of JSON.
+    pub msgpack: bool,
+    /// Connections.
+    pub pool: usize,
+    /// Also publish on the former service's channels.
+    pub compat_channels: bool,
+}
+
+/// What one account may use at the broker.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountLimits {
+    /// Ticker connections.
+    pub connections: u8,
+    /// Instruments per connection.
+    pub tokens_per_connection: usize,
+}
+
+/// The built-in simulated market.
+#[derive(Debug, Clone, Copy)]
+pub struct SimSettings {
+    /// Seed of the prices.
+    pub seed: u64,
+    /// How fast simulated time runs.
+    pub speed: f64,
+    /// Load mode: instruments and ticks per second of each.
+    pub load: Option<(u32, f64)>,
+}
+
+/// Logging.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// JSON lines on standard output in place of text.
+    pub json: bool,
+    /// Lowest level shown.
+    pub level: tracing::Level,
+    /// Size at which the file is rotated.
+    pub file_bytes: u64,
+    /// How many rotated files are kept.
+    pub files: usize,
+}
+
+/// Every problem of a configuration, one per line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads the environment and, if named, a TOML file. The environment wins.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem there is, not only the first.
+    pub fn read(env: &dyn Env, file: Option<&std::path::Path>) -> Result<Self, ConfigError> {
+        read::read(env, file)
+    }
+}
+
+#[cfg(test)]
+mod tests;

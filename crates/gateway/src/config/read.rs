@@ -1,0 +1,297 @@
+//! Turning raw texts into a [`Config`], collecting every problem on the way.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::accounts::{self, Account};
+use super::env::{Env, resolve};
+use super::settings::{SETTINGS, by_env};
+use super::{
+    AccountLimits, BatchConfig, Config, ConfigError, LogConfig, RedisConfig, SimSettings, parse_wishes,
+};
+use crate::secret::Secret;
+
+/// Variables the design names for parts that are not built yet: said, not silently ignored.
+const NOT_YET: [&str; 9] = [
+    "DATABASE_URL",
+    "GATEWAY_KITE_LISTEN",
+    "GATEWAY_MASTER_KEY",
+    "KITE_API_SECRET",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWKS_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
+];
+
+pub(super) fn read(env: &dyn Env, file: Option<&Path>) -> Result<Config, ConfigError> {
+    let mut reader = Reader::open(env, file);
+    let config = reader.config();
+    if reader.problems.is_empty() { Ok(config) } else { Err(ConfigError(reader.problems)) }
+}
+
+struct Reader<'a> {
+    env: &'a dyn Env,
+    file: toml::Table,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn open(env: &'a dyn Env, path: Option<&Path>) -> Self {
+        let mut problems = Vec::new();
+        let file = path.map_or_else(toml::Table::new, |path| read_table(path, env, &mut problems));
+        Self { env, file, problems }
+    }
+
+    fn config(&mut self) -> Config {
+        let production = self.word("GATEWAY_ENV", &["development", "production"]) == "production";
+        let listen = self.parsed("GATEWAY_LISTEN", "an address such as 127.0.0.1:8080");
+        let api_key = self.text("GATEWAY_API_KEY").map(Secret::new);
+        let allow_remote = self.flag("GATEWAY_ALLOW_REMOTE");
+        let config = Config {
+            listen: listen.unwrap_or_else(|| std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+            api_key,
+            data_dir: PathBuf::from(self.text("GATEWAY_DATA_DIR").unwrap_or_default()),
+            wishes: self.wishes(),
+            rate: self.number("GATEWAY_RATE", -0.5..=1.0),
+            shutdown_deadline: Duration::from_secs(self.number("GATEWAY_SHUTDOWN_SECONDS", 1..=300)),
+            calendar_overrides: self.file_content("GATEWAY_CALENDAR_FILE"),
+            batch: BatchConfig {
+                window: Duration::from_millis(self.number("BATCH_WINDOW_MS", 1..=1000)),
+                max_ticks: self.number("BATCH_MAX_TICKS", 1..=100_000),
+                max_bytes: self.number("BATCH_MAX_BYTES", 1024..=16_777_216),
+            },
+            redis: self.redis(),
+            limits: AccountLimits {
+                connections: self.number("KITE_CONNECTIONS", 1..=16),
+                tokens_per_connection: self.number("KITE_TOKENS_PER_CONNECTION", 1..=100_000),
+            },
+            accounts: self.accounts(),
+            sim: SimSettings {
+                seed: self.number("SIM_SEED", 0..=u64::MAX),
+                speed: self.number("SIM_SPEED", 0.1..=1000.0),
+                load: self.load(),
+            },
+            log: LogConfig {
+                json: self.word("LOG_FORMAT", &["pretty", "json"]) == "json",
+                level: self
+                    .parsed("LOG_LEVEL", "error, warn, info, debug or trace")
+                    .unwrap_or(tracing::Level::INFO),
+                file_bytes: self.number("LOG_FILE_BYTES", 65_536..=u64::MAX),
+                files: self.number("LOG_FILES", 1..=1000),
+            },
+            notices: self.notices(),
+        };
+        if production {
+            self.check_production(&config, allow_remote);
+        }
+        config
+    }
+
+    fn check_production(&mut self, config: &Config, allow_remote: bool) {
+        let length = config.api_key.as_ref().map_or(0, |key| key.expose().chars().count());
+        if length < 32 {
+            self.problems.push(format!(
+                "GATEWAY_API_KEY: production needs a key of 32 or more characters, this one has {length}"
+            ));
+        }
+        if !config.listen.ip().is_loopback() && !allow_remote {
+            self.problems.push(format!(
+                "GATEWAY_LISTEN: {} can be reached from outside without TLS; listen on 127.0.0.1, or set GATEWAY_ALLOW_REMOTE=true behind a TLS proxy",
+                config.listen
+            ));
+        }
+    }
+
+    // === groups ===
+
+    fn wishes(&mut self) -> Vec<super::Wish> {
+        let text = self.text("GATEWAY_SUBSCRIBE").unwrap_or_default();
+        parse_wishes(&text).unwrap_or_else(|problems| {
+            self.problems.extend(problems.into_iter().map(|problem| format!("GATEWAY_SUBSCRIBE: {problem}")));
+            Vec::new()
+        })
+    }
+
+    fn redis(&mut self) -> Option<RedisConfig> {
+        let namespace = self.text("REDIS_NAMESPACE").unwrap_or_default();
+        let msgpack = self.word("REDIS_PAYLOAD", &["json", "msgpack"]) == "msgpack";
+        let pool = self.number("REDIS_POOL", 1..=16);
+        let compat_channels = self.flag("REDIS_COMPAT_CHANNELS");
+        let url = self.text("REDIS_URL")?;
+        if !url.starts_with("redis") || !url.contains("://") {
+            self.problems.push(
+                "REDIS_URL: not a redis://, rediss://, redis-cluster:// or redis-sentinel:// address".into(),
+            );
+        }
+        Some(RedisConfig { url: Secret::new(url), namespace, msgpack, pool, compat_channels })
+    }
+
+    fn accounts(&mut self) -> Vec<Account> {
+        let rest_url = self.text("KITE_REST_URL").unwrap_or_default();
+        let ticker_url = self.text("KITE_TICKER_URL").unwrap_or_default();
+        let simulated = self.flag("KITE_SIMULATED");
+        for (name, url, schemes) in [
+            ("KITE_REST_URL", &rest_url, ["http://", "https://"]),
+            ("KITE_TICKER_URL", &ticker_url, ["ws://", "wss://"]),
+        ] {
+            if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                self.problems
+                    .push(format!("{name}: `{url}` does not begin with {} or {}", schemes[0], schemes[1]));
+            }
+        }
+        let (api_key, access_token) = (self.text("KITE_API_KEY"), self.text("KITE_ACCESS_TOKEN"));
+        if let Some(path) = self.text("KITE_ACCOUNTS_FILE") {
+            if api_key.is_some() {
+                self.problems
+                    .push("KITE_ACCOUNTS_FILE and KITE_API_KEY are both set; use one of them".into());
+            }
+            return accounts::read_file(
+                Path::new(&path),
+                self.env,
+                (&rest_url, &ticker_url),
+                &mut self.problems,
+            );
+        }
+        match (api_key, access_token) {
+            (Some(api_key), Some(access_token)) => vec![Account {
+                name: "main".to_owned(),
+                api_key: Secret::new(api_key),
+                access_token: Secret::new(access_token),
+                rest_url,
+                ticker_url,
+                simulated,
+            }],
+            (None, None) => Vec::new(),
+            (Some(_), None) => {
+                self.problems.push("KITE_API_KEY is set but KITE_ACCESS_TOKEN is not".into());
+                Vec::new()
+            }
+            (None, Some(_)) => {
+                self.problems.push("KITE_ACCESS_TOKEN is set but KITE_API_KEY is not".into());
+                Vec::new()
+            }
+        }
+    }
+
+    fn load(&mut self) -> Option<(u32, f64)> {
+        let text = self.text("SIM_LOAD")?;
+        let parsed = text.split_once('x').and_then(|(instruments, rate)| {
+            let instruments =
+                instruments.trim().parse().ok().filter(|count| (1..=200_000).contains(count))?;
+            let rate = rate.trim().parse().ok().filter(|rate| (0.01..=100.0).contains(rate))?;
+            Some((instruments, rate))
+        });
+        if parsed.is_none() {
+            self.problems.push(format!(
+                "SIM_LOAD: `{text}` is not INSTRUMENTSxRATE such as 9000x2 (1 to 200000 instruments, 0.01 to 100 ticks per second)"
+            ));
+        }
+        parsed
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let set = NOT_YET.iter().filter(|name| self.env.get(name).is_some_and(|value| !value.is_empty()));
+        set.map(|name| format!("{name} is set, but this version has no use for it yet")).collect()
+    }
+
+    // === single values ===
+
+    /// What is set for `env`: the variable, else the file's value, else the default; `None` when empty.
+    fn text(&mut self, env: &str) -> Option<String> {
+        let setting = by_env(env)?;
+        if let Some(value) = self.env.get(env).filter(|value| !value.is_empty()) {
+            return Some(value);
+        }
+        let from_file = setting.key.split('.').try_fold(None::<&toml::Value>, |found, part| {
+            let table = match found {
+                None => Some(&self.file),
+                Some(value) => value.as_table(),
+            };
+            table.and_then(|table| table.get(part)).map(Some)
+        });
+        let value = match from_file.flatten() {
+            Some(toml::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => setting.default.to_owned(),
+        };
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn parsed<T: FromStr>(&mut self, env: &str, expected: &str) -> Option<T> {
+        let text = self.text(env)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.problems.push(format!("{env}: `{text}` is not {expected}"));
+        }
+        parsed
+    }
+
+    fn number<T: FromStr + PartialOrd + Display + Copy>(&mut self, env: &str, range: RangeInclusive<T>) -> T {
+        let text = self.text(env).unwrap_or_default();
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (least, most) = (range.start(), range.end());
+                self.problems.push(format!("{env}: `{text}` is not a number from {least} to {most}"));
+                *least
+            }
+        }
+    }
+
+    fn word(&mut self, env: &str, words: &[&'static str]) -> &'static str {
+        let text = self.text(env).unwrap_or_default();
+        words.iter().find(|word| **word == text).copied().unwrap_or_else(|| {
+            self.problems.push(format!("{env}: `{text}` is not one of {}", words.join(", ")));
+            words[0]
+        })
+    }
+
+    fn flag(&mut self, env: &str) -> bool {
+        self.word(env, &["false", "true"]) == "true"
+    }
+
+    fn file_content(&mut self, env: &str) -> Option<String> {
+        let path = self.text(env)?;
+        std::fs::read_to_string(&path)
+            .map_err(|error| self.problems.push(format!("{env}: cannot read {path}: {error}")))
+            .ok()
+    }
+}
+
+fn read_table(path: &Path, env: &dyn Env, problems: &mut Vec<String>) -> toml::Table {
+    let shown = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.push(format!("--config: cannot read {shown}: {error}"));
+            return toml::Table::new();
+        }
+    };
+    let text = resolve(&text, env).unwrap_or_else(|missing| {
+        problems
+            .extend(missing.iter().map(|name| format!("{shown}: ${{{name}}} is not set in the environment")));
+        text.clone()
+    });
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            let error: toml::de::Error = error;
+            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+            problems.push(format!("{shown}, near line {line}: {}", error.message()));
+            return toml::Table::new();
+        }
+    };
+    for (section, value) in &table {
+        let keys: Vec<String> = match value.as_table() {
+            Some(entries) => entries.keys().map(|key| format!("{section}.{key}")).collect(),
+            None => vec![section.clone()],
+        };
+        let unknown = keys.iter().filter(|key| !SETTINGS.iter().any(|setting| setting.key == key.as_str()));
+        problems.extend(unknown.map(|key| format!("{shown}: there is no setting `{key}`")));
+    }
+    table
+}

@@ -1,0 +1,148 @@
+//! Every setting in one table: its variable, its place in the file, its default and what it means.
+
+/// One setting, as documented and as read.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The environment variable; it wins over the file.
+    pub env: &'static str,
+    /// Dotted place in the TOML file.
+    pub key: &'static str,
+    /// What holds when neither is set; empty for "not set".
+    pub default: &'static str,
+    /// What it does and in what form it is written.
+    pub meaning: &'static str,
+    /// Whether the value must never be shown.
+    pub secret: bool,
+}
+
+const fn open(env: &'static str, key: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { env, key, default, meaning, secret: false }
+}
+
+const fn secret(env: &'static str, key: &'static str, meaning: &'static str) -> Setting {
+    Setting { env, key, default: "", meaning, secret: true }
+}
+
+/// Every setting there is. `docs/configuration.md` is written from this table.
+pub const SETTINGS: &[Setting] = &[
+    open("GATEWAY_LISTEN", "gateway.listen", "127.0.0.1:8080", "Address of the HTTP API and the page."),
+    open(
+        "GATEWAY_ENV",
+        "gateway.env",
+        "development",
+        "`development` or `production`. Production needs an API key of 32 or more characters and a loopback address.",
+    ),
+    open(
+        "GATEWAY_ALLOW_REMOTE",
+        "gateway.allow_remote",
+        "false",
+        "`true` permits a non-loopback address without TLS in production, for instance behind a TLS proxy.",
+    ),
+    secret(
+        "GATEWAY_API_KEY",
+        "gateway.api_key",
+        "Key that clients must send as `X-API-Key` or `Authorization: Bearer`. Without one the API is open to whoever can reach the address.",
+    ),
+    open("GATEWAY_DATA_DIR", "gateway.data_dir", "data", "Folder for log files; made if absent."),
+    open(
+        "GATEWAY_SUBSCRIBE",
+        "gateway.subscribe",
+        "NIFTY:2:25:full,BANKNIFTY:1:25:full,SENSEX:2:25:full,NSE:*:quote",
+        "What to stream, comma-separated. `NIFTY:2:25:full` is the index, its futures and the 2 nearest expiries, 25 strikes either side of the money, in full mode. `NSE:INFY:quote` is one instrument, `NSE:*:ltp` a whole exchange.",
+    ),
+    open(
+        "GATEWAY_RATE",
+        "gateway.rate",
+        "0.065",
+        "Discount rate for Greeks: a fraction, continuously compounded.",
+    ),
+    open(
+        "GATEWAY_SHUTDOWN_SECONDS",
+        "gateway.shutdown_seconds",
+        "10",
+        "How long a stopping gateway may take to drain, 1 to 300.",
+    ),
+    open(
+        "GATEWAY_CALENDAR_FILE",
+        "gateway.calendar_file",
+        "",
+        "TOML file that extends or overrides the built-in exchange calendar.",
+    ),
+    open(
+        "BATCH_WINDOW_MS",
+        "batch.window_ms",
+        "5",
+        "Oldest age of a batch before it is sent, in milliseconds, 1 to 1000.",
+    ),
+    open("BATCH_MAX_TICKS", "batch.max_ticks", "1000", "Most ticks in a batch."),
+    open("BATCH_MAX_BYTES", "batch.max_bytes", "65536", "Most bytes in a batch, estimated before encoding."),
+    open(
+        "REDIS_URL",
+        "redis.url",
+        "",
+        "Publishes to Redis when set: `redis://`, `rediss://` (TLS), `redis-cluster://` or `redis-sentinel://`.",
+    ),
+    open("REDIS_NAMESPACE", "redis.namespace", "kg", "First part of every channel and key."),
+    open("REDIS_PAYLOAD", "redis.payload", "json", "`json` or `msgpack`."),
+    open("REDIS_POOL", "redis.pool", "2", "Connections to Redis, 1 to 16."),
+    open(
+        "REDIS_COMPAT_CHANNELS",
+        "redis.compat_channels",
+        "false",
+        "`true` also publishes on the former service's channels `ticker:<underlying>:options` and `ticker:<underlying>:underlying`.",
+    ),
+    open(
+        "KITE_ACCOUNTS_FILE",
+        "kite.accounts_file",
+        "",
+        "TOML file with one `[[account]]` per broker account: `name`, `api_key`, `access_token`, optional `rest_url`, `ticker_url`, `simulated`. `${VAR}` is resolved.",
+    ),
+    secret(
+        "KITE_API_KEY",
+        "kite.api_key",
+        "API key of a single account, instead of a file. With neither, the gateway runs on its own simulated market.",
+    ),
+    secret("KITE_ACCESS_TOKEN", "kite.access_token", "Today's access token of that account."),
+    open("KITE_REST_URL", "kite.rest_url", "https://api.kite.trade", "Where Kite's REST API is."),
+    open("KITE_TICKER_URL", "kite.ticker_url", "wss://ws.kite.trade", "Where Kite's ticker is."),
+    open(
+        "KITE_SIMULATED",
+        "kite.simulated",
+        "false",
+        "`true` when those addresses are a simulator: every payload then says so.",
+    ),
+    open(
+        "KITE_CONNECTIONS",
+        "kite.connections",
+        "3",
+        "Ticker connections per account, 1 to 16. Kite allows 3.",
+    ),
+    open(
+        "KITE_TOKENS_PER_CONNECTION",
+        "kite.tokens_per_connection",
+        "3000",
+        "Instruments per ticker connection. Kite allows 3000.",
+    ),
+    open("SIM_SEED", "sim.seed", "1", "Seed of the simulated market: the same seed gives the same prices."),
+    open("SIM_SPEED", "sim.speed", "1", "How fast simulated time runs, 0.1 to 1000."),
+    open(
+        "SIM_LOAD",
+        "sim.load",
+        "",
+        "Load mode: `9000x2` adds 9000 synthetic instruments at 2 ticks per second each, and streams them in full mode.",
+    ),
+    open(
+        "LOG_FORMAT",
+        "log.format",
+        "pretty",
+        "`pretty` or `json`, on standard output. The file is always JSON lines.",
+    ),
+    open("LOG_LEVEL", "log.level", "info", "`error`, `warn`, `info`, `debug` or `trace`."),
+    open("LOG_FILE_BYTES", "log.file_bytes", "67108864", "Size at which the log file is rotated."),
+    open("LOG_FILES", "log.files", "10", "How many rotated log files are kept, at most 30 days each."),
+];
+
+/// The setting read from `env`.
+pub(crate) fn by_env(env: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.env == env)
+}
