@@ -1,0 +1,341 @@
+//! The daily instrument dump, one CSV row at a time.
+
+use std::io::{self, Chain, Cursor, Read};
+use std::str::{self, FromStr};
+use std::sync::Arc;
+
+use csv::ByteRecord;
+use jiff::civil::Date;
+use market_model::{
+    Exchange, Expiry, Instrument, InstrumentKind, InstrumentToken, OptionSide, Price, Segment, UnixNanos,
+};
+
+pub use write::write_instruments;
+
+mod write;
+
+/// The columns of the dump, in Kite's order.
+const COLUMNS: [&str; 12] = [
+    "instrument_token",
+    "exchange_token",
+    "tradingsymbol",
+    "name",
+    "last_price",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "instrument_type",
+    "segment",
+    "exchange",
+];
+
+/// The `instrument_type` column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InstrumentType {
+    /// Share, fund unit, bond; indices are written so too.
+    Equity,
+    /// Future.
+    Future,
+    /// Call option.
+    Call,
+    /// Put option.
+    Put,
+    /// A value this version does not know, kept as it was written.
+    Other(Arc<str>),
+}
+
+/// One row of the dump, as it is written there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstrumentRow {
+    /// The number the ticker uses.
+    pub token: InstrumentToken,
+    /// The exchange's own number.
+    pub exchange_token: u32,
+    /// Kite's textual name, unique within the exchange.
+    pub tradingsymbol: Box<str>,
+    /// Company, index or underlying name; may be empty.
+    pub name: Box<str>,
+    /// Stale, usually zero.
+    pub last_price: Price,
+    /// Last trading day, in India; `None` for what never ends.
+    pub expiry: Option<Date>,
+    /// Strike price; zero for what has none.
+    pub strike: Price,
+    /// Smallest price step; zero for an index.
+    pub tick_size: Price,
+    /// Units per lot; 0 for an index.
+    pub lot_size: u32,
+    /// What sort of thing it is.
+    pub instrument_type: InstrumentType,
+    /// Kite's segment.
+    pub segment: Segment,
+    /// Where it is listed.
+    pub exchange: Exchange,
+}
+
+/// The rows of a dump. A bad row is an error in its place and the next row follows.
+#[derive(Debug)]
+pub struct InstrumentRows<R> {
+    reader: csv::Reader<Chain<Cursor<Vec<u8>>, R>>,
+    record: ByteRecord,
+    columns: [usize; COLUMNS.len()],
+    width: usize,
+    failed: bool,
+}
+
+/// Why a text is not an instrument dump.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstrumentsError {
+    /// There is nothing.
+    #[error("instrument dump is empty")]
+    Empty,
+    /// An HTML page, as the gateway in front of Kite answers when Kite is down.
+    #[error("HTML page instead of an instrument dump: {start}")]
+    Html {
+        /// How it begins.
+        start: String,
+    },
+    /// A JSON document, most likely an error body.
+    #[error("JSON instead of an instrument dump: {start}")]
+    Json {
+        /// How it begins.
+        start: String,
+    },
+    /// Still compressed.
+    #[error("gzip instead of an instrument dump, decompress it first")]
+    Gzip,
+    /// The header does not name a column that is needed.
+    #[error("instrument dump has no column {column}, header begins {start}")]
+    MissingColumn {
+        /// The missing column.
+        column: &'static str,
+        /// How the header begins.
+        start: String,
+    },
+    /// Reading failed.
+    #[error("instrument dump cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What is wrong with one row.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct RowError {
+    /// Line of the dump, from 1, the header included.
+    pub line: u64,
+    /// What is wrong there.
+    pub reason: RowErrorReason,
+}
+
+/// The second half of a [`RowError`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowErrorReason {
+    /// Another number of fields than the header.
+    #[error("{found} fields instead of {expected}")]
+    FieldCount {
+        /// Fields of the header.
+        expected: usize,
+        /// Fields of the row.
+        found: usize,
+    },
+    /// A field that does not say what it should.
+    #[error("{field} {value:?}: {problem}")]
+    Field {
+        /// Name of the column.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Reading failed; no more rows follow.
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// Reads the header of a dump and returns its rows.
+///
+/// Columns are found by name, blanks around names and values are ignored, further columns too. An empty expiry is
+/// `None`, an empty strike, price or tick size zero.
+///
+/// # Errors
+/// [`InstrumentsError`] when `reader` does not give an instrument dump, with its first words.
+pub fn parse_instruments<R: Read>(mut reader: R) -> Result<InstrumentRows<R>, InstrumentsError> {
+    let mut start = Vec::new();
+    reader.by_ref().take(START).read_to_end(&mut start)?;
+    refuse_what_is_no_csv(&start)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(Cursor::new(start).chain(reader));
+    let mut record = ByteRecord::new();
+    reader.read_byte_record(&mut record).map_err(io::Error::from)?;
+    let names: Vec<_> = record.iter().map(<[u8]>::trim_ascii).collect();
+    let mut columns = [0; COLUMNS.len()];
+    for (place, column) in columns.iter_mut().zip(COLUMNS) {
+        *place = names.iter().position(|name| *name == column.as_bytes()).ok_or_else(|| {
+            InstrumentsError::MissingColumn { column, start: first_words(&names.join(&b',')) }
+        })?;
+    }
+    let width = names.len();
+    Ok(InstrumentRows { reader, record, columns, width, failed: false })
+}
+
+/// How much of the text is looked at, and shown when it is not a dump.
+const START: u64 = 120;
+
+fn refuse_what_is_no_csv(start: &[u8]) -> Result<(), InstrumentsError> {
+    let text = start.trim_ascii_start();
+    let start = first_words(text);
+    match text {
+        [] => Err(InstrumentsError::Empty),
+        [b'<', ..] => Err(InstrumentsError::Html { start }),
+        [b'{' | b'[', ..] => Err(InstrumentsError::Json { start }),
+        [0x1f, 0x8b, ..] => Err(InstrumentsError::Gzip),
+        _ => Ok(()),
+    }
+}
+
+fn first_words(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(START as usize).collect()
+}
+
+// === impl InstrumentType ===
+
+impl InstrumentType {
+    /// The value Kite writes as `word`; an unknown word is kept.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "EQ" => Self::Equity,
+            "FUT" => Self::Future,
+            "CE" => Self::Call,
+            "PE" => Self::Put,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// Kite's word for it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Equity => "EQ",
+            Self::Future => "FUT",
+            Self::Call => "CE",
+            Self::Put => "PE",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+// === impl InstrumentRow ===
+
+impl InstrumentRow {
+    /// The row as an instrument. `expiry_instant` is when trading ends on the expiry day, if the calendar knows.
+    ///
+    /// A row of segment INDICES is an index whatever its type says. A future or option without an expiry keeps its
+    /// type as a word, so that nothing takes it for a contract.
+    pub fn into_instrument(self, expiry_instant: Option<UnixNanos>) -> Instrument {
+        let expiry = self.expiry.map(|date| Expiry { date, instant: expiry_instant });
+        let strike = self.strike;
+        let option = |expiry, side| InstrumentKind::Option { expiry, strike, side };
+        let kind = match (&self.instrument_type, expiry) {
+            _ if self.segment == Segment::Indices => InstrumentKind::Index,
+            (InstrumentType::Equity, _) => InstrumentKind::Equity,
+            (InstrumentType::Future, Some(expiry)) => InstrumentKind::Future { expiry },
+            (InstrumentType::Call, Some(expiry)) => option(expiry, OptionSide::Call),
+            (InstrumentType::Put, Some(expiry)) => option(expiry, OptionSide::Put),
+            (other, _) => InstrumentKind::Other(other.as_str().into()),
+        };
+        Instrument {
+            token: self.token,
+            exchange: self.exchange,
+            segment: self.segment,
+            tradingsymbol: self.tradingsymbol,
+            name: self.name,
+            kind,
+            lot_size: self.lot_size,
+            tick_size: self.tick_size,
+        }
+    }
+}
+
+// === impl InstrumentRows ===
+
+impl<R> InstrumentRows<R> {
+    fn row(&self) -> Result<InstrumentRow, RowErrorReason> {
+        let found = self.record.len();
+        if found != self.width {
+            let expected = self.width;
+            return Err(RowErrorReason::FieldCount { expected, found });
+        }
+        Ok(InstrumentRow {
+            token: InstrumentToken(self.parsed(0)?),
+            exchange_token: self.parsed(1)?,
+            tradingsymbol: self.text(2)?.into(),
+            name: self.text(3)?.into(),
+            last_price: self.price(4)?,
+            expiry: match self.text(5)? {
+                "" => None,
+                _ => Some(self.parsed(5)?),
+            },
+            strike: self.price(6)?,
+            tick_size: self.price(7)?,
+            lot_size: self.parsed(8)?,
+            instrument_type: InstrumentType::from_word(self.text(9)?),
+            segment: Segment::from_word(self.text(10)?),
+            exchange: Exchange::from_word(self.text(11)?),
+        })
+    }
+
+    fn text(&self, column: usize) -> Result<&str, RowErrorReason> {
+        let bytes = self.record.get(self.columns[column]).unwrap_or_default();
+        str::from_utf8(bytes.trim_ascii()).map_err(|error| RowErrorReason::Field {
+            field: COLUMNS[column],
+            value: String::from_utf8_lossy(bytes).into_owned(),
+            problem: error.to_string(),
+        })
+    }
+
+    fn parsed<T: FromStr<Err: ToString>>(&self, column: usize) -> Result<T, RowErrorReason> {
+        let text = self.text(column)?;
+        text.parse().map_err(|error: T::Err| RowErrorReason::Field {
+            field: COLUMNS[column],
+            value: text.to_owned(),
+            problem: error.to_string(),
+        })
+    }
+
+    fn price(&self, column: usize) -> Result<Price, RowErrorReason> {
+        match self.text(column)? {
+            "" => Ok(Price::ZERO),
+            _ => self.parsed(column),
+        }
+    }
+}
+
+impl<R: Read> Iterator for InstrumentRows<R> {
+    type Item = Result<InstrumentRow, RowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let line = match self.reader.read_byte_record(&mut self.record) {
+            Ok(true) => self.record.position().map_or(0, csv::Position::line),
+            Ok(false) => return None,
+            Err(error) => {
+                self.failed = true;
+                let line = self.reader.position().line();
+                let reason = RowErrorReason::Io(error.into());
+                return Some(Err(RowError { line, reason }));
+            }
+        };
+        Some(self.row().map_err(|reason| RowError { line, reason }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

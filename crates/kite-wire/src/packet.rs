@@ -1,0 +1,198 @@
+//! One packet of a tick frame: a borrowed view, and its reading as a [`Tick`].
+//!
+//! The length alone says what a packet is: 8 last price, 28 and 32 index, 44 quote, 184 full. Prices are read
+//! as signed: a calendar spread or a commodity can trade below zero, and no price Kite can send today comes near
+//! 2^31 wire units. Quantities, volumes, open interest and times are read as unsigned.
+
+use std::array;
+
+use market_model::{
+    Depth, DepthLevel, FullTick, InstrumentToken, Mode, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
+};
+
+use crate::Divisors;
+
+/// One well-formed packet, borrowed from its frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    layout: Layout<'a>,
+    /// Raw price units per wire unit.
+    unit: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Layout<'a> {
+    Ltp(&'a [u8; 8]),
+    IndexQuote(&'a [u8; 28]),
+    IndexFull(&'a [u8; 32]),
+    Quote(&'a [u8; 44]),
+    Full(&'a [u8; 184]),
+}
+
+// === impl Packet ===
+
+impl<'a> Packet<'a> {
+    /// `None` when no mode has this length.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8], divisors: &Divisors) -> Option<Self> {
+        let layout = match bytes.len() {
+            8 => Layout::Ltp(bytes.try_into().ok()?),
+            28 => Layout::IndexQuote(bytes.try_into().ok()?),
+            32 => Layout::IndexFull(bytes.try_into().ok()?),
+            44 => Layout::Quote(bytes.try_into().ok()?),
+            184 => Layout::Full(bytes.try_into().ok()?),
+            _ => return None,
+        };
+        let unit = divisors.unit(layout.token());
+        Some(Self { layout, unit })
+    }
+
+    /// Which instrument.
+    #[inline]
+    pub fn token(&self) -> InstrumentToken {
+        self.layout.token()
+    }
+
+    /// The mode it was sent in.
+    #[inline]
+    pub const fn mode(&self) -> Mode {
+        match self.layout {
+            Layout::Ltp(_) => Mode::Ltp,
+            Layout::IndexQuote(_) | Layout::Quote(_) => Mode::Quote,
+            Layout::IndexFull(_) | Layout::Full(_) => Mode::Full,
+        }
+    }
+
+    /// Price of the last trade, or the index value.
+    #[inline]
+    pub fn last_price(&self) -> Price {
+        price(self.layout.head(), 4, self.unit)
+    }
+
+    /// The packet as it was sent, without its length field.
+    #[inline]
+    pub const fn bytes(&self) -> &'a [u8] {
+        match self.layout {
+            Layout::Ltp(bytes) => bytes,
+            Layout::IndexQuote(bytes) => bytes,
+            Layout::IndexFull(bytes) => bytes,
+            Layout::Quote(bytes) => bytes,
+            Layout::Full(bytes) => bytes,
+        }
+    }
+
+    /// Everything in it.
+    #[inline]
+    pub fn to_tick(&self) -> Tick {
+        let unit = self.unit;
+        let body = match self.layout {
+            Layout::Ltp(_) => TickBody::Ltp,
+            Layout::IndexQuote(bytes) => {
+                TickBody::IndexQuote { ohlc: index_ohlc(bytes, unit), change: price(bytes, 24, unit) }
+            }
+            Layout::IndexFull(bytes) => TickBody::IndexFull {
+                ohlc: index_ohlc(bytes, unit),
+                change: price(bytes, 24, unit),
+                exchange_timestamp: time(bytes, 28),
+            },
+            Layout::Quote(bytes) => TickBody::Quote(quote(bytes, unit)),
+            Layout::Full(bytes) => TickBody::Full(FullTick {
+                quote: quote(bytes, unit),
+                last_trade_time: time(bytes, 44),
+                oi: word(bytes, 48),
+                oi_day_high: word(bytes, 52),
+                oi_day_low: word(bytes, 56),
+                exchange_timestamp: time(bytes, 60),
+                depth: Depth {
+                    buy: array::from_fn(|level| depth_level(bytes, 64 + 12 * level, unit)),
+                    sell: array::from_fn(|level| depth_level(bytes, 124 + 12 * level, unit)),
+                },
+            }),
+        };
+        Tick { token: self.token(), last_price: self.last_price(), body }
+    }
+}
+
+// === impl Layout ===
+
+impl<'a> Layout<'a> {
+    #[inline]
+    fn head(self) -> &'a [u8; 8] {
+        match self {
+            Self::Ltp(bytes) => bytes,
+            Self::IndexQuote(bytes) => head(bytes),
+            Self::IndexFull(bytes) => head(bytes),
+            Self::Quote(bytes) => head(bytes),
+            Self::Full(bytes) => head(bytes),
+        }
+    }
+
+    #[inline]
+    fn token(self) -> InstrumentToken {
+        InstrumentToken(word(self.head(), 0))
+    }
+}
+
+#[inline(always)]
+fn head<const N: usize>(bytes: &[u8; N]) -> &[u8; 8] {
+    const { assert!(N >= 8) };
+    bytes.first_chunk().unwrap_or(&[0; 8])
+}
+
+// Offsets are constants once inlined, so the bounds checks are gone from the machine code.
+
+#[inline(always)]
+fn word<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[inline(always)]
+fn price<const N: usize>(bytes: &[u8; N], at: usize, unit: i64) -> Price {
+    Price::from_raw(i64::from(word(bytes, at).cast_signed()) * unit)
+}
+
+#[inline(always)]
+fn time<const N: usize>(bytes: &[u8; N], at: usize) -> Option<UnixNanos> {
+    match word(bytes, at) {
+        0 => None,
+        secs => Some(UnixNanos::from_secs(i64::from(secs))),
+    }
+}
+
+/// High, low, open, close: another order than in [`quote`].
+#[inline(always)]
+fn index_ohlc<const N: usize>(bytes: &[u8; N], unit: i64) -> Ohlc {
+    Ohlc {
+        high: price(bytes, 8, unit),
+        low: price(bytes, 12, unit),
+        open: price(bytes, 16, unit),
+        close: price(bytes, 20, unit),
+    }
+}
+
+#[inline(always)]
+fn quote<const N: usize>(bytes: &[u8; N], unit: i64) -> QuoteTick {
+    QuoteTick {
+        last_traded_quantity: word(bytes, 8),
+        average_traded_price: price(bytes, 12, unit),
+        volume_traded: word(bytes, 16),
+        total_buy_quantity: word(bytes, 20),
+        total_sell_quantity: word(bytes, 24),
+        ohlc: Ohlc {
+            open: price(bytes, 28, unit),
+            high: price(bytes, 32, unit),
+            low: price(bytes, 36, unit),
+            close: price(bytes, 40, unit),
+        },
+    }
+}
+
+/// Quantity, price, orders as two bytes, then two bytes of padding.
+#[inline(always)]
+fn depth_level<const N: usize>(bytes: &[u8; N], at: usize, unit: i64) -> DepthLevel {
+    DepthLevel {
+        quantity: word(bytes, at),
+        price: price(bytes, at + 4, unit),
+        orders: u16::from_be_bytes([bytes[at + 8], bytes[at + 9]]),
+    }
+}
