@@ -1,1 +1,70 @@
-//! option-greeks
+//! Implied volatility and Greeks of European options: Black-76 and Black-Scholes-Merton, whole chains at a time.
+//!
+//! This crate refuses to know where prices come from, what day it is, what an exchange is and how results travel.
+//! Numbers go in, numbers and a [`Status`] per option come out; no input panics and NaN is never labelled ok.
+//!
+//! ```
+//! use option_greeks::{OptionInputs, OptionKind, PricingModel, greeks, implied_volatility};
+//!
+//! let option = OptionInputs {
+//!     model: PricingModel::Black76 { forward: 24_512.35 },
+//!     kind: OptionKind::Call,
+//!     strike: 24_600.0,
+//!     rate: 0.065,
+//!     years_to_expiry: 3.0 * 1440.0 / 525_600.0, // three days, in calendar minutes
+//! };
+//! let volatility = implied_volatility(&option, 84.35)?;
+//! assert!((volatility - 0.1358).abs() < 1e-4, "{volatility}");
+//! let greeks = greeks(&option, volatility)?;
+//! assert!((greeks.price - 84.35).abs() < 1e-10);
+//! assert!((greeks.delta - 0.388).abs() < 1e-2, "{}", greeks.delta);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chain;
+mod forward;
+mod greeks;
+mod inputs;
+mod scalar;
+mod status;
+
+pub use chain::{Chain, GreeksColumns, PriceColumns, VolatilityChain, greeks_at, implied_greeks};
+pub use forward::{ForwardError, ImpliedForward, ParityQuote, implied_forward};
+pub use greeks::{CALENDAR_DAYS_PER_YEAR, Greeks};
+pub use inputs::{OptionInputs, OptionKind, PricingModel};
+pub use status::{ImpliedVolError, PricingError, Status};
+
+/// Discounted value of an option at a volatility (per 1.00, so 0.2 is 20 %).
+///
+/// # Errors
+///
+/// The first input that is out of its domain, in the order of [`Status`].
+pub fn price(option: &OptionInputs, volatility: f64) -> Result<f64, PricingError> {
+    greeks(option, volatility).map(|greeks| greeks.price)
+}
+
+/// Value and all Greeks of an option at a volatility (per 1.00, so 0.2 is 20 %).
+///
+/// An expired option has its intrinsic value and a delta of -1, 0 or 1; zero volatility gives the limits.
+///
+/// # Errors
+///
+/// The first input that is out of its domain, in the order of [`Status`].
+pub fn greeks(option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingError> {
+    let (status, greeks) = scalar::greeks(option, volatility);
+    match status.pricing_error() {
+        None => Ok(greeks),
+        Some(error) => Err(error),
+    }
+}
+
+/// The volatility (per 1.00) at which the model returns this price.
+///
+/// # Errors
+///
+/// The first input that is out of its domain or the bound the price violates, in the order of [`Status`]. There is
+/// no made-up answer: never zero, never NaN.
+pub fn implied_volatility(option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
+    scalar::implied_volatility(option, price)
+        .map_err(|status| status.implied_vol_error().unwrap_or(ImpliedVolError::BadPrice))
+}
