@@ -14,7 +14,7 @@
 //!     years_to_expiry: 3.0 * 1440.0 / 525_600.0, // three days, in calendar minutes
 //! };
 //! let volatility = implied_volatility(&option, 84.35)?;
-//! assert!((volatility - 0.1358).abs() < 1e-4, "{volatility}");
+//! assert!((volatility - 0.1388).abs() < 1e-4, "{volatility}");
 //! let greeks = greeks(&option, volatility)?;
 //! assert!((greeks.price - 84.35).abs() < 1e-10);
 //! assert!((greeks.delta - 0.388).abs() < 1e-2, "{}", greeks.delta);
