@@ -122,6 +122,18 @@ impl Config {
     pub fn read(env: &dyn Env, file: Option<&std::path::Path>) -> Result<Self, ConfigError> {
         read::read(env, file)
     }
+
+    /// Every secret value in it, for the log filter.
+    pub fn secrets(&self) -> Vec<String> {
+        let accounts = self.accounts.iter().flat_map(|account| [&account.api_key, &account.access_token]);
+        let redis_url = self.redis.iter().map(|redis| &redis.url);
+        let redis_password = self.redis.iter().filter_map(|redis| {
+            let (credentials, _) = redis.url.expose().split_once("://")?.1.rsplit_once('@')?;
+            credentials.split_once(':').map(|(_, password)| password.to_owned())
+        });
+        let whole = accounts.chain(&self.api_key).chain(redis_url).map(|secret| secret.expose().to_owned());
+        whole.chain(redis_password).collect()
+    }
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(config.batch.window, Duration::from_millis(100));
     assert_eq!(config.redis.as_ref().unwrap().url.expose(), "redis://:hush@h:1");
     assert!(!format!("{config:?}").contains("hush"), "a secret is shown");
+    assert!(config.secrets().contains(&"hush".to_owned()), "the log filter does not know the password");
 }
 
 #[test]
