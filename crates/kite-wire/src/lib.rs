@@ -22,6 +22,7 @@
 mod divisor;
 mod encode;
 mod frame;
+mod indian_time;
 mod instruments;
 mod packet;
 mod request;
@@ -31,6 +32,7 @@ mod text;
 pub use divisor::{DivisorError, Divisors, price_divisor};
 pub use encode::{EncodeError, FrameBuilder, encode_packet, encode_packet_with};
 pub use frame::{DecodeError, DecodeErrorKind, Frame, Packets, decode_frame, decode_frame_with};
+pub use indian_time::{format_candle_time, format_indian_time, parse_indian_time, parse_offset_time};
 pub use instruments::{
     InstrumentRow, InstrumentRows, InstrumentType, InstrumentsError, RowError, RowErrorReason,
     parse_instruments, write_instruments,
