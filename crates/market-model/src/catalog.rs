@@ -98,9 +98,9 @@ impl InstrumentCatalog {
     ///
     /// # Errors
     /// [`CatalogError`] when two rows share a token.
-    pub fn new(
+    pub fn new<'a>(
         instruments: Vec<Instrument>,
-        index_symbol: impl Fn(&str) -> Option<&'static str>,
+        index_symbol: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, CatalogError> {
         let mut catalog = Self { instruments, ..Self::default() };
         catalog.index_rows()?;
@@ -185,7 +185,7 @@ impl InstrumentCatalog {
         Ok(())
     }
 
-    fn join_underlyings(&mut self, index_symbol: impl Fn(&str) -> Option<&'static str>) {
+    fn join_underlyings<'a>(&mut self, index_symbol: impl Fn(&str) -> Option<&'a str>) {
         let mut ids: FxHashMap<(Exchange, Box<str>), UnderlyingId> = FxHashMap::default();
         let mut spot_of: FxHashMap<InstrumentSlot, UnderlyingId> = FxHashMap::default();
         self.underlying_of = vec![UnderlyingId(u32::MAX); self.instruments.len()];
@@ -240,10 +240,10 @@ impl InstrumentCatalog {
     }
 }
 
-fn spot_slot(
+fn spot_slot<'a>(
     by_symbol: &FxHashMap<(Exchange, Box<str>), InstrumentSlot>,
     derivative: &Instrument,
-    index_symbol: impl Fn(&str) -> Option<&'static str>,
+    index_symbol: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<InstrumentSlot> {
     let cash = match derivative.exchange {
         Exchange::Nfo => Exchange::Nse,
