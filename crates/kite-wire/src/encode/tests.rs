@@ -99,6 +99,22 @@ proptest! {
     }
 
     #[test]
+    fn ticks_of_an_earlier_frame_leave_no_trace(
+        frames in proptest::collection::vec(proptest::collection::vec(tick(), 0..8), 2..4),
+    ) {
+        let mut reused = Vec::new();
+        for ticks in frames {
+            let mut builder = FrameBuilder::new();
+            ticks.iter().try_for_each(|tick| builder.push(tick)).unwrap();
+            let frame = builder.finish();
+            if let Frame::Ticks(packets) = decode_frame(&frame) {
+                packets.decode_into(&mut reused, |error| panic!("{error}"));
+            }
+            prop_assert_eq!(&reused, &ticks);
+        }
+    }
+
+    #[test]
     fn no_price_wraps(token in token(), raw in any::<i64>()) {
         let tick = Tick { token, last_price: Price::from_raw(raw), body: TickBody::Ltp };
         let mut packet = Vec::new();

@@ -1,0 +1,130 @@
+//! Nanoseconds per packet for decoding frames of 100 packets, beside a plain copy of the same bytes.
+//!
+//! `cargo bench -p kite-wire` prints a table; each figure is the median of 21 runs.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use kite_wire::{Frame, FrameBuilder, decode_frame};
+use market_model::{
+    Depth, DepthLevel, FullTick, InstrumentToken, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
+};
+
+const PACKETS: usize = 100;
+const RUNS: usize = 21;
+const FRAMES_PER_RUN: u32 = 20_000;
+
+fn full(token: u32) -> Tick {
+    let level =
+        |step: i64| DepthLevel { price: Price::from_paise(157_340 - 5 * step), quantity: 140, orders: 3 };
+    let quote = QuoteTick {
+        last_traded_quantity: 7,
+        average_traded_price: Price::from_paise(157_037),
+        volume_traded: 1_192_471,
+        total_buy_quantity: 256_443,
+        total_sell_quantity: 363_009,
+        ohlc: ohlc(),
+    };
+    Tick {
+        token: InstrumentToken(token << 8 | 2),
+        last_price: Price::from_paise(157_370),
+        body: TickBody::Full(FullTick {
+            quote,
+            last_trade_time: Some(UnixNanos::from_secs(1_625_461_887)),
+            oi: 20_511,
+            oi_day_high: 20_980,
+            oi_day_low: 19_877,
+            exchange_timestamp: Some(UnixNanos::from_secs(1_625_461_887)),
+            depth: Depth { buy: [0, 1, 2, 3, 4].map(level), sell: [-1, -2, -3, -4, -5].map(level) },
+        }),
+    }
+}
+
+fn ohlc() -> Ohlc {
+    Ohlc {
+        open: Price::from_paise(156_915),
+        high: Price::from_paise(157_500),
+        low: Price::from_paise(156_105),
+        close: Price::from_paise(156_780),
+    }
+}
+
+fn quote(token: u32) -> Tick {
+    let mut tick = full(token);
+    if let TickBody::Full(full) = tick.body {
+        tick.body = TickBody::Quote(full.quote);
+    }
+    tick
+}
+
+fn mixed(at: u32) -> Tick {
+    let index =
+        |body| Tick { token: InstrumentToken(at << 8 | 9), last_price: Price::from_paise(2_450_035), body };
+    let (ohlc, change) = (ohlc(), Price::from_paise(7_035));
+    match at {
+        0..60 => full(at),
+        60..80 => quote(at),
+        80..90 => Tick { body: TickBody::Ltp, ..full(at) },
+        90..95 => index(TickBody::IndexQuote { ohlc, change }),
+        _ => index(TickBody::IndexFull {
+            ohlc,
+            change,
+            exchange_timestamp: Some(UnixNanos::from_secs(1_625_461_887)),
+        }),
+    }
+}
+
+fn frame(tick: impl Fn(u32) -> Tick) -> Vec<u8> {
+    let mut builder = FrameBuilder::new();
+    for at in 0..PACKETS as u32 {
+        if let Err(error) = builder.push(&tick(at)) {
+            panic!("the sample does not fit: {error}");
+        }
+    }
+    builder.finish()
+}
+
+/// Median nanoseconds per packet.
+fn measure(mut once: impl FnMut()) -> f64 {
+    let mut runs: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..FRAMES_PER_RUN {
+                once();
+            }
+            start.elapsed()
+        })
+        .collect();
+    runs.sort();
+    runs[RUNS / 2].as_secs_f64() * 1e9 / f64::from(FRAMES_PER_RUN) / PACKETS as f64
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+fn main() {
+    println!("ns per packet       copy      view  to_tick");
+    for (name, frame) in [("100 full", frame(full)), ("100 quote", frame(quote)), ("mixed 100", frame(mixed))]
+    {
+        let mut copy = vec![0; frame.len()];
+        let copied = measure(|| {
+            copy.copy_from_slice(black_box(&frame));
+            black_box(&mut copy);
+        });
+        let viewed = measure(|| {
+            let Frame::Ticks(packets) = decode_frame(black_box(&frame)) else {
+                return;
+            };
+            for packet in packets.flatten() {
+                black_box((packet.token(), packet.last_price(), packet.mode()));
+            }
+        });
+        let mut ticks = Vec::with_capacity(PACKETS);
+        let decoded = measure(|| {
+            if let Frame::Ticks(packets) = decode_frame(black_box(&frame)) {
+                packets.decode_into(&mut ticks, |error| panic!("{error}"));
+            }
+            black_box(&mut ticks);
+        });
+        println!("{name:<16} {copied:>7.1} {viewed:>9.1} {decoded:>8.1}");
+    }
+    println!("size of a tick: {} bytes", size_of::<Tick>());
+}
