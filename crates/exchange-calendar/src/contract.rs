@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use crate::answer::{Answer, Fact};
 use crate::calendar::Calendar;
-use crate::facts::{LotRow, Origin};
+use crate::facts::LotRow;
 
 /// How far apart the strikes of an underlying's options are.
 ///
@@ -81,6 +81,14 @@ impl Calendar {
         row.map(|row| row.origin.fact(row.step)).into()
     }
 
+    /// The underlyings with a lot size in the tables, sorted.
+    pub fn underlyings(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.inner.facts.lots.iter().map(|row| row.underlying.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The trading symbol of the index that contracts named `name` are written on: `NIFTY` gives `NIFTY 50`.
     pub fn index_symbol(&self, name: &str) -> Option<&str> {
         self.inner.facts.indices.iter().rfind(|row| row.name == name).map(|row| row.symbol.as_str())
@@ -90,13 +98,5 @@ impl Calendar {
     pub fn index_exchange(&self, name: &str) -> Option<Fact<'_, &str>> {
         let row = self.inner.facts.indices.iter().rfind(|row| row.name == name)?;
         Some(row.origin.fact(row.exchange.as_str()))
-    }
-}
-
-// === impl Origin ===
-
-impl Origin {
-    fn fact<T>(&self, value: T) -> Fact<'_, T> {
-        Fact { value, source: &self.source, doubt: self.doubt.as_deref() }
     }
 }

@@ -1,12 +1,18 @@
 //! Which contracts are listed, and when they expire.
 
-use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
+use jiff::{Timestamp, ToSpan};
 
 use crate::answer::{Answer, Fact};
 use crate::calendar::{Calendar, ist};
 use crate::days::{Plan, is_weekend, timetable};
 use crate::facts::{ExpiryRuleRow, ExpiryTime, Trading};
+use crate::session::Session;
+
+/// How far ahead contracts are looked for: eight half-yearly ones behind three quarterly ones reach five years.
+const HORIZON_YEARS: i64 = 6;
+/// Days in a row an exchange may be closed before an expiry is no longer moved; the bound keeps a bad override finite.
+const LONGEST_CLOSURE: i64 = 14;
 
 /// One listed expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,8 +97,8 @@ impl Calendar {
         for kind in [ExpiryKind::Weekly, ExpiryKind::Monthly, ExpiryKind::Quarterly, ExpiryKind::HalfYearly] {
             let in_force = rules.iter().rfind(|rule| rule.kind == kind && rule.span.contains(on));
             let Some(count) = in_force.map(|rule| rule.count) else { continue };
-            let mut dates = self.nominal_dates(&rules, kind, on);
-            dates.retain(|expiry| expiry.date >= on && after.is_none_or(|after| expiry.nominal > after));
+            let mut dates = self.dates(&rules, kind, on, on.saturating_add(HORIZON_YEARS.years()));
+            dates.retain(|expiry| after.is_none_or(|after| expiry.nominal > after));
             dates.truncate(count);
             if kind != ExpiryKind::Weekly {
                 after = dates.last().map(|expiry| expiry.nominal).or(after);
@@ -106,6 +112,26 @@ impl Calendar {
         Answer::Known(listed)
     }
 
+    /// Every weekly and monthly expiry of `underlying` from `first` to `last`, both included, listed yet or not.
+    ///
+    /// `Unknown` when no rule covers that time. See [`Calendar::expiries`] for names without rules of their own.
+    pub fn expiry_dates(
+        &self,
+        exchange: &str,
+        underlying: &str,
+        first: Date,
+        last: Date,
+    ) -> Answer<Vec<Expiry>> {
+        let rules = self.rules(exchange, underlying);
+        let mut dates = self.dates(&rules, ExpiryKind::Weekly, first, last);
+        dates.extend(self.dates(&rules, ExpiryKind::Monthly, first, last));
+        if dates.is_empty() {
+            return Answer::Unknown;
+        }
+        dates.sort_unstable_by_key(|expiry| (expiry.date, expiry.kind));
+        Answer::Known(dates)
+    }
+
     /// When trading in contracts expiring on `expiry` ends.
     pub fn expiry_instant(&self, exchange: &str, expiry: Date) -> Answer<Timestamp> {
         self.expiry_instant_fact(exchange, expiry).value()
@@ -113,31 +139,30 @@ impl Calendar {
 
     /// [`Calendar::expiry_instant`] with its source and doubt.
     ///
-    /// Beyond the holiday lists the hours in force at their end are taken to stay; `Unknown` on a known holiday.
+    /// Nothing expires on a day off: `Unknown` on a holiday, a Muhurat day and a weekend. Beyond the holiday lists the
+    /// present hours are taken to stay, with that as the doubt.
     pub fn expiry_instant_fact(&self, exchange: &str, expiry: Date) -> Answer<Fact<'_, Timestamp>> {
-        let rules = &self.inner.facts.expiry_times;
-        let serves = |row: &&crate::facts::ExpiryTimeRow| {
-            row.span.contains(expiry) && row.exchanges.iter().any(|name| name == exchange)
-        };
-        let Some(row) = rules.iter().rfind(serves) else { return Answer::Unknown };
+        let mut rules = self.inner.facts.expiry_times.iter();
+        let rule =
+            rules.rfind(|row| row.span.contains(expiry) && row.exchanges.iter().any(|name| name == exchange));
+        let Some(rule) = rule else { return Answer::Unknown };
+        let ordinary = || timetable(&self.inner.facts, exchange, expiry).map(|row| &*row.sessions);
         let plan = self.inner.days.plan(exchange, expiry);
         let hours = match plan {
-            Some(Plan::Closed { .. }) => return Answer::Unknown,
-            Some(Plan::Open { sessions, .. }) => Some(&**sessions),
-            Some(Plan::Unknown { .. }) => None,
-            None => timetable(&self.inner.facts, exchange, expiry).map(|row| &*row.sessions),
+            Some(Plan::Open { sessions, trading_day: true, .. }) => Some(&**sessions),
+            Some(Plan::Unknown { trading_day: None, .. }) => ordinary(),
+            None if !is_weekend(expiry.weekday()) => ordinary(),
+            _ => None,
         };
-        let time = match row.at {
-            ExpiryTime::At(time) => Some(time),
-            ExpiryTime::SessionEnd => hours.and_then(|sessions| {
-                let main = sessions.iter().filter(|session| session.kind.is_continuous());
-                main.filter(|session| session.scope.is_main()).map(|session| session.end).max()
-            }),
+        let Some(close) = hours.and_then(last_close) else { return Answer::Unknown };
+        let time = match rule.at {
+            ExpiryTime::At(time) => time.min(close),
+            ExpiryTime::SessionEnd => close,
         };
-        let beyond = "beyond the published holiday lists, the present hours are taken to stay";
-        let doubt = row.origin.doubt.as_deref().or(plan.is_none().then_some(beyond));
-        let instant = time.and_then(|time| ist().to_timestamp(expiry.to_datetime(time)).ok());
-        instant.map(|value| Fact { value, source: &row.origin.source, doubt }).into()
+        let beyond = "beyond the published holiday lists; the present hours are taken to stay";
+        let doubt = rule.origin.doubt.as_deref().or(plan.is_none().then_some(beyond));
+        let instant = ist().to_timestamp(expiry.to_datetime(time)).ok();
+        instant.map(|value| Fact { value, source: &rule.origin.source, doubt }).into()
     }
 
     /// The rows for `underlying`, or the ones for everything else on that exchange.
@@ -151,13 +176,12 @@ impl Calendar {
         if own.is_empty() { named("*") } else { own }
     }
 
-    /// Every expiry of one kind from just before `on` as far ahead as its rules can list, soonest first.
-    fn nominal_dates(&self, rules: &[&ExpiryRuleRow], kind: ExpiryKind, on: Date) -> Vec<Expiry> {
-        // Six years hold the longest list, eight half-yearly contracts behind three quarterly ones; half a year of weeks is plenty.
-        let days = if kind == ExpiryKind::Weekly { 190 } else { 6 * 366 };
+    /// Every expiry of one kind from `first` to `last`, by actual date, soonest first.
+    fn dates(&self, rules: &[&ExpiryRuleRow], kind: ExpiryKind, first: Date, last: Date) -> Vec<Expiry> {
         let mut dates = Vec::new();
-        let dates_ahead = on.saturating_sub(jiff::Span::new().days(10)).series(jiff::Span::new().days(1));
-        for nominal in dates_ahead.take(days) {
+        // A nominal date may lie behind `last` when a holiday pulls the actual one before it.
+        let until = last.saturating_add(LONGEST_CLOSURE.days());
+        for nominal in first.series(1.day()).take_while(|date| *date <= until) {
             let rule = rules.iter().rfind(|rule| rule.kind == kind && rule.span.contains(nominal));
             let Some(rule) = rule.filter(|rule| rule.weekday == nominal.weekday()) else { continue };
             let is_last = is_last_of_month(nominal);
@@ -165,8 +189,11 @@ impl Calendar {
                 ExpiryKind::Weekly => !is_last,
                 _ => is_last && kind.has_month(nominal.month()),
             };
-            if wanted {
-                let (date, certain) = self.shifted(&rule.exchange, nominal);
+            if !wanted {
+                continue;
+            }
+            let (date, certain) = self.shifted(&rule.exchange, nominal);
+            if first <= date && date <= last {
                 let doubtful = !certain || rule.origin.doubt.is_some();
                 let listing_doubtful = rule.count_doubt.is_some();
                 dates.push(Expiry { date, nominal, kind, doubtful, listing_doubtful });
@@ -178,8 +205,7 @@ impl Calendar {
     /// `nominal`, or the trading day before it; and whether every date on the way was known.
     fn shifted(&self, exchange: &str, nominal: Date) -> (Date, bool) {
         let (mut date, mut certain) = (nominal, true);
-        // No run of closed days comes near two weeks; the bound keeps bad overrides from looping.
-        for _ in 0..14 {
+        for _ in 0..LONGEST_CLOSURE {
             let open = match self.is_trading_day(exchange, date) {
                 Answer::Known(open) => open,
                 Answer::Unknown => {
@@ -190,7 +216,7 @@ impl Calendar {
             if open {
                 return (date, certain);
             }
-            date = date.saturating_sub(jiff::Span::new().days(1));
+            date = date.saturating_sub(1.day());
         }
         (date, false)
     }
@@ -205,6 +231,11 @@ impl Calendar {
             None => !is_weekend(date.weekday()),
         }
     }
+}
+
+fn last_close(sessions: &[Session]) -> Option<Time> {
+    let trading = sessions.iter().filter(|session| session.kind.is_continuous() && session.scope.is_main());
+    trading.map(|session| session.end).max()
 }
 
 fn is_last_of_month(date: Date) -> bool {

@@ -1,9 +1,12 @@
 //! The rows of the data files, typed. Order matters: of two rows that apply, the later one wins.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::{Date, Time, Weekday};
 
+use crate::answer::Fact;
+use crate::contract::StrikeStep;
 use crate::expiry::ExpiryKind;
 use crate::session::{Session, SessionKind};
 
@@ -132,7 +135,7 @@ pub(crate) struct FreezeRow {
 pub(crate) struct StrikeStepRow {
     pub(crate) underlying: String,
     pub(crate) span: Span,
-    pub(crate) step: crate::contract::StrikeStep,
+    pub(crate) step: StrikeStep,
     pub(crate) origin: Origin,
 }
 
@@ -146,8 +149,26 @@ pub(crate) struct IndexRow {
 
 // === impl Span ===
 
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            Some(until) => write!(f, "{} to {until}", self.from),
+            None => write!(f, "from {}", self.from),
+        }
+    }
+}
+
 impl Span {
     pub(crate) fn contains(&self, date: Date) -> bool {
         self.from <= date && self.until.is_none_or(|until| date <= until)
+    }
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// `value` with what backs it.
+    pub(crate) fn fact<T>(&self, value: T) -> Fact<'_, T> {
+        Fact { value, source: &self.source, doubt: self.doubt.as_deref() }
     }
 }

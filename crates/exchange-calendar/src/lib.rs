@@ -21,6 +21,7 @@ mod answer;
 mod calendar;
 mod contract;
 mod days;
+mod doubts;
 mod error;
 mod expiry;
 mod facts;

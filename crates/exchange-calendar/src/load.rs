@@ -145,7 +145,7 @@ fn day(row: &mut Row<'_, '_>) -> Option<DayRow> {
 
 fn expiry_time(row: &mut Row<'_, '_>) -> Option<ExpiryTimeRow> {
     let (exchanges, span, origin) = (exchanges(row), span(row), origin(row));
-    let at = row.required("at", "a time such as 15:30, or \"session_end\"", |value| match value.as_str() {
+    let at = row.required("at", "a time such as 12:30, or \"session_end\"", |value| match value.as_str() {
         Some("session_end") => Some(ExpiryTime::SessionEnd),
         _ => time(value).map(ExpiryTime::At),
     });
@@ -251,10 +251,6 @@ fn origin(row: &mut Row<'_, '_>) -> Option<Origin> {
 fn sessions(row: &mut Row<'_, '_>) -> Option<Vec<Session>> {
     let mut sessions = row.tables("sessions", SESSIONS, session)?;
     sessions.sort_by_key(|session| (session.start, session.end));
-    if sessions.is_empty() {
-        row.problem("sessions", format!("expected {SESSIONS}, found no usable session"));
-        return None;
-    }
     for (index, session) in sessions.iter().enumerate() {
         let clash = sessions[..index].iter().find(|earlier| clash(earlier, session));
         if let Some(earlier) = clash {

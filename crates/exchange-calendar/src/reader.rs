@@ -191,7 +191,7 @@ impl<'n, 'i> Row<'n, 'i> {
         self.optional(key, &expected, |value| from_name(text(value)?))
     }
 
-    /// Runs `read` over each table of the list `key`.
+    /// Runs `read` over each table of the list `key`; those it cannot use are left out, their problems noted.
     pub(crate) fn tables<T>(
         &mut self,
         key: &'static str,
@@ -203,7 +203,7 @@ impl<'n, 'i> Row<'n, 'i> {
             self.problem(key, format!("missing, expected {expected}"));
             return None;
         };
-        let Some(items) = value.get_ref().as_array() else {
+        let Some(items) = value.get_ref().as_array().filter(|items| !items.is_empty()) else {
             self.problem(key, format!("expected {expected}, found {}", describe(value.get_ref())));
             return None;
         };
