@@ -1,0 +1,423 @@
+//! From ticks to snapshots: the newest state per instrument, a forward per expiry, Greeks per option.
+
+mod chain;
+mod config;
+mod forward;
+mod live;
+mod quote;
+mod refresh;
+mod solve;
+
+use std::time::Instant;
+
+use market_model::{InstrumentSlot, Tick, UnderlyingId, UnixNanos};
+use option_greeks::ParityQuote;
+use rustc_hash::FxHashMap;
+
+use crate::market::Market;
+use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
+use crate::validate::ValidTick;
+use chain::{Chain, NONE};
+use live::{Live, Role};
+use quote::Quote;
+use solve::Solver;
+
+pub use config::EnrichmentConfig;
+pub use forward::ForwardHysteresis;
+pub(crate) use live::{ConnectionIndex, has_derivatives};
+pub use quote::SpreadRule;
+
+/// Which instruments an event concerns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Concerns {
+    /// Everything that last ticked on a connection.
+    Connection(ConnectionIndex),
+    /// One instrument, if it last ticked on that connection.
+    Instrument(InstrumentSlot, ConnectionIndex),
+}
+
+/// The forward one chain is priced on, for people to look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChainStatus {
+    /// The name its derivatives carry.
+    pub underlying: Box<str>,
+    /// The day it ends.
+    pub expiry: market_model::Expiry,
+    /// The forward in use.
+    pub forward: Option<f64>,
+    /// Where it came from.
+    pub source: Option<ForwardSource>,
+    /// Whether what it came from is not current.
+    pub stale: bool,
+    /// Standard error of this worker's own parity forward, when it has one.
+    pub parity_error: Option<f64>,
+    /// How many strikes that parity forward stands on; zero without one.
+    pub parity_strikes: usize,
+}
+
+/// What one [`Enricher::refresh`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refreshed {
+    /// Strikes that were solved or refused.
+    pub strikes: usize,
+    /// Whole chains among them.
+    pub chains: usize,
+}
+
+/// Keeps the newest state of every instrument that ticks and computes what depends on several of them.
+///
+/// [`apply`](Self::apply) is cheap and called per tick; [`refresh`](Self::refresh) does the arithmetic for
+/// everything that changed since, and [`drain`](Self::drain) hands out what is to be published.
+#[derive(Debug)]
+pub struct Enricher {
+    config: EnrichmentConfig,
+    market: Market,
+    /// By slot: position in `live`, or `NONE`.
+    index: Vec<u32>,
+    live: Vec<Live>,
+    pending: Vec<u32>,
+    chains: Vec<Chain>,
+    chains_of: FxHashMap<UnderlyingId, Vec<u32>>,
+    queued: Vec<u32>,
+    /// Spots and futures of this worker, which it vouches for on the board.
+    anchors: Vec<u32>,
+    moved_anchors: Vec<u32>,
+    last_sweep: Option<Instant>,
+    stale: usize,
+    solver: Solver,
+    rows: Vec<u32>,
+    parity_quotes: Vec<ParityQuote>,
+}
+
+// === impl Enricher ===
+
+impl Enricher {
+    /// Knows nothing yet.
+    pub fn new(config: EnrichmentConfig, market: Market) -> Self {
+        Self {
+            config,
+            index: vec![NONE; market.catalog().len()],
+            market,
+            live: Vec::new(),
+            pending: Vec::new(),
+            chains: Vec::new(),
+            chains_of: FxHashMap::default(),
+            queued: Vec::new(),
+            anchors: Vec::new(),
+            moved_anchors: Vec::new(),
+            last_sweep: None,
+            stale: 0,
+            solver: Solver::default(),
+            rows: Vec::new(),
+            parity_quotes: Vec::new(),
+        }
+    }
+
+    /// Takes another catalog: instruments listed in both keep their state, the others are forgotten, and every
+    /// chain is computed anew at the next refresh.
+    pub fn set_market(&mut self, market: Market) {
+        let old = std::mem::replace(self, Self::new(self.config.clone(), market));
+        for before in old.live {
+            let Some(slot) = self.market.catalog().slot(before.tick.token) else {
+                continue;
+            };
+            let at = self.admit(slot, &before.tick, before.ts_recv, before.connection);
+            self.live[at].greeks = before.greeks;
+            self.spread(at, &before.tick);
+            if let Some((cause, since)) = before.stale {
+                self.make_stale(at, cause, since);
+            }
+            if let Some(cause) = before.pending {
+                self.want(at, cause);
+            }
+        }
+    }
+
+    /// How many instruments have ticked.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether none has.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// How many of them have a value that is not current.
+    pub fn stale(&self) -> usize {
+        self.stale
+    }
+
+    /// How many wait to be published.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The newest state of one instrument; Greeks as of the last refresh.
+    pub fn snapshot(&self, slot: InstrumentSlot) -> Option<Snapshot> {
+        let at = self.position(slot)?;
+        let live = &self.live[at];
+        Some(live.snapshot(live.pending.unwrap_or(SnapshotCause::Tick)))
+    }
+
+    /// Whether the instrument waits to be published already.
+    pub(crate) fn is_pending(&self, slot: InstrumentSlot) -> bool {
+        self.position(slot).is_some_and(|at| self.live[at].pending.is_some())
+    }
+
+    /// When a refresh is due though nothing ticks: chains are looked at once per refresh interval.
+    pub(crate) fn next_sweep(&self) -> Option<Instant> {
+        if self.chains.is_empty() && self.anchors.is_empty() {
+            return None;
+        }
+        self.last_sweep.map(|last| last + self.config.refresh_interval)
+    }
+
+    /// Takes a tick that arrived on `connection`; it is current now whatever was said before.
+    pub fn apply(&mut self, tick: &ValidTick<'_>, ts_recv: UnixNanos, connection: u16) {
+        let at = match self.position(tick.slot()) {
+            Some(at) => at,
+            None => self.admit(tick.slot(), tick.tick(), ts_recv, connection),
+        };
+        let live = &mut self.live[at];
+        live.tick = *tick.tick();
+        live.ts_recv = ts_recv;
+        live.connection = connection;
+        if live.stale.take().is_some() {
+            self.stale -= 1;
+        }
+        self.spread(at, tick.tick());
+        self.want(at, SnapshotCause::Tick);
+    }
+
+    /// Marks values as not current; each is published once for it.
+    pub(crate) fn mark_stale(&mut self, concerns: Concerns, cause: StaleCause, now: UnixNanos) {
+        match concerns {
+            Concerns::Connection(connection) => {
+                for at in 0..self.live.len() {
+                    if self.live[at].connection == connection {
+                        self.make_stale(at, cause, now);
+                    }
+                }
+            }
+            Concerns::Instrument(slot, connection) => {
+                if let Some(at) = self.position(slot)
+                    && self.live[at].connection == connection
+                {
+                    self.make_stale(at, cause, now);
+                }
+            }
+        }
+    }
+
+    /// Computes everything that depends on what arrived since the last call. `now` must not run backwards; `wall`
+    /// is the time that expiry is counted from.
+    pub fn refresh(&mut self, now: Instant, wall: UnixNanos) -> Refreshed {
+        let interval = self.config.refresh_interval;
+        let sweep = self.last_sweep.is_none_or(|last| now.saturating_duration_since(last) >= interval);
+        self.vouch(sweep, wall);
+        let mut refreshed = Refreshed::default();
+        if sweep {
+            self.last_sweep = Some(now);
+            for at in 0..self.chains.len() {
+                self.refresh_chain(at, now, wall, &mut refreshed);
+            }
+            self.queued.clear();
+        } else {
+            let mut queued = std::mem::take(&mut self.queued);
+            for at in queued.drain(..) {
+                self.refresh_chain(at as usize, now, wall, &mut refreshed);
+            }
+            self.queued = queued;
+        }
+        refreshed
+    }
+
+    /// Hands out what is to be published, in the order it became pending, each instrument once.
+    pub fn drain(&mut self, mut each: impl FnMut(Snapshot)) {
+        for at in self.pending.drain(..) {
+            let live = &mut self.live[at as usize];
+            if let Some(cause) = live.pending.take() {
+                each(live.snapshot(cause));
+            }
+        }
+    }
+
+    /// The forward of every chain this worker sees.
+    pub fn chains(&self) -> Vec<ChainStatus> {
+        let status = |chain: &Chain| {
+            let underlying = self.market.catalog().underlying(chain.underlying);
+            let forward = chain.choice.current();
+            let own = chain.parity.offer.is_some();
+            ChainStatus {
+                underlying: underlying.name.clone(),
+                expiry: underlying.chains[chain.position].expiry,
+                forward: forward.map(|forward| forward.value),
+                source: forward.map(|forward| forward.source),
+                stale: forward.is_some_and(|forward| forward.stale),
+                parity_error: own.then_some(chain.parity.std_error),
+                parity_strikes: if own { chain.parity.strikes_used } else { 0 },
+            }
+        };
+        self.chains.iter().map(status).collect()
+    }
+}
+
+// === impl Enricher: instruments ===
+
+impl Enricher {
+    fn position(&self, slot: InstrumentSlot) -> Option<usize> {
+        self.index.get(slot.index()).filter(|at| **at != NONE).map(|at| *at as usize)
+    }
+
+    fn admit(&mut self, slot: InstrumentSlot, tick: &Tick, ts_recv: UnixNanos, connection: u16) -> usize {
+        let role = Role::of(self.market.catalog(), slot);
+        let at = self.live.len();
+        self.index[slot.index()] = at as u32;
+        let mut local = NONE;
+        let greeks = match role {
+            Role::Option { underlying, chain, row, side } => {
+                let chain = self.chain_of(underlying, chain);
+                self.chains[chain].admit(row, side, at as u32);
+                local = chain as u32;
+                GreeksState::Absent(NoGreeks::NoForward)
+            }
+            Role::Spot(_) | Role::Future(..) => {
+                self.anchors.push(at as u32);
+                GreeksState::NotAnOption
+            }
+            Role::Alone if self.market.catalog().get(slot).is_option() => {
+                GreeksState::Absent(NoGreeks::NoForward)
+            }
+            Role::Alone => GreeksState::NotAnOption,
+        };
+        self.live.push(Live {
+            slot,
+            tick: *tick,
+            ts_recv,
+            connection,
+            role,
+            chain: local,
+            moved: false,
+            greeks,
+            stale: None,
+            forward_stale: false,
+            pending: None,
+        });
+        at
+    }
+
+    /// The chain, made when its first option ticks.
+    fn chain_of(&mut self, underlying: UnderlyingId, position: usize) -> usize {
+        let chains = self.chains_of.entry(underlying).or_default();
+        let known = chains.iter().find(|at| self.chains[**at as usize].position == position);
+        if let Some(at) = known {
+            return *at as usize;
+        }
+        let at = self.chains.len();
+        chains.push(at as u32);
+        self.chains.push(Chain::new(self.market.catalog(), underlying, position));
+        at
+    }
+
+    /// Tells the chains what an instrument is worth now.
+    fn spread(&mut self, at: usize, tick: &Tick) {
+        let live = &mut self.live[at];
+        match live.role {
+            Role::Alone => {}
+            Role::Option { row, side, .. } => {
+                let chain = live.chain as usize;
+                self.chains[chain].quote(row, side, Quote::of(tick));
+                self.queue(chain);
+            }
+            Role::Spot(underlying) | Role::Future(underlying, _) => {
+                if !std::mem::replace(&mut live.moved, true) {
+                    self.moved_anchors.push(at as u32);
+                }
+                self.queue_all(underlying);
+            }
+        }
+    }
+
+    fn make_stale(&mut self, at: usize, cause: StaleCause, now: UnixNanos) {
+        let before = self.live[at].stale.replace((cause, now));
+        if let Some((same, since)) = before {
+            self.live[at].stale = Some((cause, since));
+            if same == cause {
+                return;
+            }
+        } else {
+            self.stale += 1;
+        }
+        let live = &self.live[at];
+        match live.role {
+            Role::Alone => {}
+            Role::Option { row, side, .. } => {
+                let chain = live.chain as usize;
+                self.chains[chain].mark_stale(row, side);
+                self.queue(chain);
+            }
+            Role::Spot(underlying) | Role::Future(underlying, _) => self.queue_all(underlying),
+        }
+        self.want(at, SnapshotCause::Staleness);
+    }
+
+    /// A tick outranks staleness, staleness outranks a forward that moved.
+    fn want(&mut self, at: usize, cause: SnapshotCause) {
+        let pending = &mut self.live[at].pending;
+        match (*pending, cause) {
+            (None, _) => {
+                *pending = Some(cause);
+                self.pending.push(at as u32);
+            }
+            (Some(SnapshotCause::Tick), _) | (_, SnapshotCause::Forward) => {}
+            (Some(_), _) => *pending = Some(cause),
+        }
+    }
+
+    fn queue(&mut self, chain: usize) {
+        if !std::mem::replace(&mut self.chains[chain].queued, true) {
+            self.queued.push(chain as u32);
+        }
+    }
+
+    fn queue_all(&mut self, underlying: UnderlyingId) {
+        if let Some(chains) = self.chains_of.get(&underlying) {
+            for &chain in chains {
+                if !std::mem::replace(&mut self.chains[chain as usize].queued, true) {
+                    self.queued.push(chain);
+                }
+            }
+        }
+    }
+
+    /// Writes spots and futures to the board: those that moved, and on a sweep all that are current.
+    fn vouch(&mut self, all: bool, wall: UnixNanos) {
+        let mut moved = std::mem::take(&mut self.moved_anchors);
+        for &at in if all { &self.anchors } else { &moved } {
+            let live = &self.live[at as usize];
+            if live.stale.is_some() {
+                continue;
+            }
+            let quote = Quote::of(&live.tick);
+            match live.role {
+                Role::Spot(underlying) if quote.last > 0.0 => {
+                    self.market.forwards().set_spot(underlying, quote.last, wall);
+                }
+                Role::Future(underlying, position) => {
+                    if let Some((price, _)) = quote.price(&self.config.spread) {
+                        self.market.forwards().set_future(underlying, position, price, wall);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for at in moved.drain(..) {
+            self.live[at as usize].moved = false;
+        }
+        self.moved_anchors = moved;
+    }
+}
+
+#[cfg(test)]
+mod tests;

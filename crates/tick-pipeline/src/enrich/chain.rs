@@ -1,0 +1,249 @@
+//! The options of one expiry as columns sorted by strike.
+
+use std::time::Instant;
+
+use market_model::{
+    Exchange, Expiry, InstrumentCatalog, InstrumentSlot, OptionSide, Underlying, UnderlyingId, UnixNanos,
+};
+use option_greeks::ParityQuote;
+
+use super::forward::{Forward, ForwardChoice, Offer};
+use super::quote::{Quote, SpreadRule};
+use crate::snapshot::{NoGreeks, Quality};
+
+/// "No instrument" in columns of indexes.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// One chain: quotes in, what the Greeks were last computed on out.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) underlying: UnderlyingId,
+    /// Position among the chains of the underlying.
+    pub(super) position: usize,
+    pub(super) expiry: Option<UnixNanos>,
+    /// The future whose price is this expiry's forward: its position among the underlying's futures, and its slot.
+    pub(super) future: Option<(usize, InstrumentSlot)>,
+    pub(super) spot: Option<InstrumentSlot>,
+    pub(super) strikes: Vec<f64>,
+    calls: Side,
+    puts: Side,
+    row_dirty: Vec<bool>,
+    pub(super) dirty_rows: Vec<u32>,
+    /// Whether the chain is on the list of those to look at.
+    pub(super) queued: bool,
+    pub(super) choice: ForwardChoice,
+    pub(super) parity: Parity,
+    /// What the whole chain was last computed on, and when.
+    pub(super) basis: Option<(Result<Basis, NoGreeks>, Instant)>,
+    pub(super) marked_stale: bool,
+}
+
+/// What Greeks are computed on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Basis {
+    pub(super) forward: Forward,
+    pub(super) t_years: f64,
+}
+
+/// The forward that this worker's own quotes imply.
+#[derive(Debug, Default)]
+pub(super) struct Parity {
+    pub(super) offer: Option<Offer>,
+    pub(super) std_error: f64,
+    pub(super) strikes_used: usize,
+    /// When it last stopped being available.
+    pub(super) lost_at: UnixNanos,
+    /// Rows it was made from; a tick outside changes nothing.
+    window: std::ops::Range<usize>,
+    dirty: bool,
+}
+
+/// One side of every strike.
+#[derive(Debug)]
+struct Side {
+    live: Vec<u32>,
+    quotes: Vec<Quote>,
+    stale: Vec<bool>,
+}
+
+/// The price a strike's volatility is read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pick {
+    /// This side at this price.
+    Price { side: OptionSide, price: f64, quality: Quality },
+    /// The side to use is not current: what was computed from it stays.
+    Keep,
+    /// No side has a price.
+    Nothing,
+}
+
+// === impl Side ===
+
+impl Side {
+    fn new(rows: usize) -> Self {
+        Self { live: vec![NONE; rows], quotes: vec![Quote::NONE; rows], stale: vec![false; rows] }
+    }
+
+    fn fresh_quote(&self, row: usize) -> &Quote {
+        if self.stale[row] { &Quote::NONE } else { &self.quotes[row] }
+    }
+}
+
+// === impl Chain ===
+
+impl Chain {
+    pub(super) fn new(catalog: &InstrumentCatalog, id: UnderlyingId, position: usize) -> Self {
+        let underlying = catalog.underlying(id);
+        let chain = &underlying.chains[position];
+        let rows = chain.rows.len();
+        Self {
+            underlying: id,
+            position,
+            expiry: chain.expiry.instant,
+            future: pricing_future(catalog, underlying, position),
+            spot: underlying.spot,
+            strikes: chain.rows.iter().map(|row| row.strike.to_f64()).collect(),
+            calls: Side::new(rows),
+            puts: Side::new(rows),
+            row_dirty: vec![false; rows],
+            dirty_rows: Vec::with_capacity(rows),
+            queued: false,
+            choice: ForwardChoice::default(),
+            parity: Parity { dirty: true, ..Parity::default() },
+            basis: None,
+            marked_stale: false,
+        }
+    }
+
+    /// The option at `row` is the `live`-th instrument this worker sees.
+    pub(super) fn admit(&mut self, row: usize, side: OptionSide, live: u32) {
+        self.side_mut(side).live[row] = live;
+    }
+
+    /// A quote arrived, and is current.
+    pub(super) fn quote(&mut self, row: usize, side: OptionSide, quote: Quote) {
+        let column = self.side_mut(side);
+        column.quotes[row] = quote;
+        column.stale[row] = false;
+        self.touch(row);
+    }
+
+    /// The quote is no longer current.
+    pub(super) fn mark_stale(&mut self, row: usize, side: OptionSide) {
+        self.side_mut(side).stale[row] = true;
+        self.touch(row);
+    }
+
+    fn touch(&mut self, row: usize) {
+        if !std::mem::replace(&mut self.row_dirty[row], true) {
+            self.dirty_rows.push(row as u32);
+        }
+        self.parity.dirty |= self.parity.offer.is_none() || self.parity.window.contains(&row);
+    }
+
+    pub(super) fn clear_dirty(&mut self) {
+        for row in self.dirty_rows.drain(..) {
+            self.row_dirty[row as usize] = false;
+        }
+    }
+
+    /// The call and put of a row, as far as this worker sees them.
+    pub(super) fn live(&self, row: usize) -> [(OptionSide, u32); 2] {
+        [(OptionSide::Call, self.calls.live[row]), (OptionSide::Put, self.puts.live[row])]
+    }
+
+    pub(super) fn has_live(&self, row: usize) -> bool {
+        self.calls.live[row] != NONE || self.puts.live[row] != NONE
+    }
+
+    /// The out-of-the-money side when it has a price, else the other. At the forward itself the call is taken.
+    pub(super) fn pick(&self, row: usize, forward: f64, rule: &SpreadRule) -> Pick {
+        let out = if self.strikes[row] >= forward { OptionSide::Call } else { OptionSide::Put };
+        let other = match out {
+            OptionSide::Call => OptionSide::Put,
+            OptionSide::Put => OptionSide::Call,
+        };
+        for side in [out, other] {
+            let column = self.side(side);
+            if let Some((price, quality)) = column.quotes[row].price(rule) {
+                if column.stale[row] {
+                    return Pick::Keep;
+                }
+                let quality = if side == out { quality } else { Quality::InTheMoneySide };
+                return Pick::Price { side, price, quality };
+            }
+        }
+        Pick::Nothing
+    }
+
+    /// Whether the rows that the parity forward stands on have moved; answered once.
+    pub(super) fn take_parity_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.parity.dirty)
+    }
+
+    /// Fills `quotes` with the rows near the money that have all four sides, and remembers which rows count.
+    pub(super) fn parity_quotes(&mut self, guess: Option<f64>, reach: usize, quotes: &mut Vec<ParityQuote>) {
+        quotes.clear();
+        let centre = guess.map(|guess| self.strikes.partition_point(|strike| *strike < guess));
+        let centre = centre.or_else(|| self.closest_pair());
+        self.parity.window = match centre {
+            Some(centre) => centre.saturating_sub(reach)..(centre + reach).min(self.strikes.len()),
+            None => 0..0,
+        };
+        for row in self.parity.window.clone() {
+            let (call, put) = (self.calls.fresh_quote(row), self.puts.fresh_quote(row));
+            if call.has_both() && put.has_both() {
+                quotes.push(ParityQuote {
+                    strike: self.strikes[row],
+                    call_bid: call.bid,
+                    call_ask: call.ask,
+                    put_bid: put.bid,
+                    put_ask: put.ask,
+                });
+            }
+        }
+    }
+
+    /// Without any idea of the forward: the strike at which call and put cost most nearly the same.
+    fn closest_pair(&self) -> Option<usize> {
+        let distance = |row: usize| {
+            let (call, put) = (self.calls.fresh_quote(row), self.puts.fresh_quote(row));
+            (call.bid + call.ask - put.bid - put.ask).abs()
+        };
+        (0..self.strikes.len())
+            .map(|row| (row, distance(row)))
+            .filter(|(_, distance)| !distance.is_nan())
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(row, _)| row)
+    }
+
+    fn side(&self, side: OptionSide) -> &Side {
+        match side {
+            OptionSide::Call => &self.calls,
+            OptionSide::Put => &self.puts,
+        }
+    }
+
+    fn side_mut(&mut self, side: OptionSide) -> &mut Side {
+        match side {
+            OptionSide::Call => &mut self.calls,
+            OptionSide::Put => &mut self.puts,
+        }
+    }
+}
+
+/// The future that ends with the chain. A commodity option is written on the future itself and ends days before it,
+/// so there the first future that outlives the option is the one.
+fn pricing_future(
+    catalog: &InstrumentCatalog,
+    underlying: &Underlying,
+    position: usize,
+) -> Option<(usize, InstrumentSlot)> {
+    let chain = &underlying.chains[position];
+    let commodity = matches!(underlying.exchange, Exchange::Mcx | Exchange::Nco);
+    let serves = |slot: InstrumentSlot| {
+        let outlives = |end: &Expiry| commodity && end.date >= chain.expiry.date;
+        chain.future == Some(slot) || catalog.get(slot).expiry().is_some_and(outlives)
+    };
+    underlying.futures.iter().copied().enumerate().find(|(_, slot)| serves(*slot))
+}

@@ -1,0 +1,56 @@
+//! Settings of the enrichment.
+
+use std::time::Duration;
+
+use super::forward::ForwardHysteresis;
+use super::quote::SpreadRule;
+
+/// How forwards and Greeks are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnrichmentConfig {
+    /// Discount rate, a fraction per year, continuously compounded.
+    pub rate: f64,
+    /// Yield of the underlying for the carry of a spot, a fraction per year, continuously compounded.
+    pub dividend_yield: f64,
+    /// When a quote is good enough.
+    pub spread: SpreadRule,
+    /// How many strikes on each side of the money the parity forward may look at.
+    pub parity_reach: usize,
+    /// How many strikes must agree before parity is believed.
+    pub parity_min_strikes: usize,
+    /// Largest standard error of the parity forward, as a fraction of it.
+    pub parity_max_error: f64,
+    /// When one forward source replaces another.
+    pub hysteresis: ForwardHysteresis,
+    /// A whole chain is recomputed and published at most this often.
+    pub refresh_interval: Duration,
+    /// It is recomputed when the forward moved by more than this fraction of itself ...
+    pub refresh_forward_move: f64,
+    /// ... or the time to expiry shrank by more than this fraction of itself.
+    pub refresh_time_step: f64,
+    /// How long another worker's spot, future or parity forward is current without being vouched for again.
+    pub shared_max_age: Duration,
+}
+
+impl Default for EnrichmentConfig {
+    fn default() -> Self {
+        Self {
+            rate: 0.065,
+            // The yield of the NIFTY 50; matters only while neither parity nor a future is known.
+            dividend_yield: 0.012,
+            spread: SpreadRule::default(),
+            parity_reach: 8,
+            parity_min_strikes: 3,
+            // 12 points of NIFTY: more would move at-the-money volatility by more than the quote's own spread.
+            parity_max_error: 5e-4,
+            hysteresis: ForwardHysteresis::default(),
+            refresh_interval: Duration::from_millis(250),
+            // Half a point of NIFTY, less than a tenth of a tick in any option.
+            refresh_forward_move: 2e-5,
+            // One part in 500 of the time is one part in 1000 of the volatility.
+            refresh_time_step: 2e-3,
+            // Owners vouch every refresh interval; twenty missed rounds mean the owner is gone.
+            shared_max_age: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The arithmetic of one chain: its forward, what must be computed anew, and what is published for it.
+
+use std::time::Instant;
+
+use market_model::{InstrumentSlot, UnixNanos};
+use option_greeks::implied_forward;
+
+use super::chain::{Basis, NONE};
+use super::forward::Offer;
+use super::{Enricher, Refreshed};
+use crate::market::SharedValue;
+use crate::snapshot::{GreeksState, NoGreeks, SnapshotCause};
+
+// === impl Enricher ===
+
+impl Enricher {
+    pub(super) fn refresh_chain(
+        &mut self,
+        at: usize,
+        now: Instant,
+        wall: UnixNanos,
+        refreshed: &mut Refreshed,
+    ) {
+        self.chains[at].queued = false;
+        let basis = self.basis(at, now, wall);
+        self.mark_forward(at, basis.is_ok_and(|basis| basis.forward.stale));
+        let whole = self.must_recompute(at, &basis, now);
+        let chain = &mut self.chains[at];
+        self.rows.clear();
+        if whole {
+            chain.basis = Some((basis, now));
+            self.rows.extend((0..chain.strikes.len() as u32).filter(|row| chain.has_live(*row as usize)));
+            refreshed.chains += 1;
+        } else {
+            self.rows.extend_from_slice(&chain.dirty_rows);
+        }
+        chain.clear_dirty();
+        refreshed.strikes += self.rows.len();
+        let chain = &self.chains[at];
+        match basis {
+            Ok(basis) => {
+                let config = &self.config;
+                self.solver.solve(chain, &self.rows, &basis, config.rate, &config.spread, &mut self.live);
+            }
+            Err(reason) => {
+                for &row in &self.rows {
+                    for (_, index) in chain.live(row as usize) {
+                        if index != NONE {
+                            self.live[index as usize].greeks = GreeksState::Absent(reason);
+                        }
+                    }
+                }
+            }
+        }
+        if whole {
+            self.want_rows(at, SnapshotCause::Forward);
+        }
+    }
+
+    /// Wants the options of `self.rows` published, but for those whose own value is not current: nothing changed.
+    fn want_rows(&mut self, at: usize, cause: SnapshotCause) {
+        let rows = std::mem::take(&mut self.rows);
+        for &row in &rows {
+            for (_, index) in self.chains[at].live(row as usize) {
+                if index != NONE && self.live[index as usize].stale.is_none() {
+                    self.want(index as usize, cause);
+                }
+            }
+        }
+        self.rows = rows;
+    }
+
+    /// Whether every option of the chain needs computing, not only those that ticked.
+    fn must_recompute(&self, at: usize, basis: &Result<Basis, NoGreeks>, now: Instant) -> bool {
+        let Some((before, when)) = &self.chains[at].basis else {
+            return true;
+        };
+        match (before, basis) {
+            (Ok(before), Ok(basis)) => {
+                let moved = (basis.forward.value - before.forward.value).abs();
+                let changed = basis.forward.source != before.forward.source
+                    || moved > self.config.refresh_forward_move * before.forward.value
+                    || before.t_years - basis.t_years > self.config.refresh_time_step * basis.t_years;
+                changed && now.saturating_duration_since(*when) >= self.config.refresh_interval
+            }
+            (Err(before), Err(reason)) => before != reason,
+            _ => true,
+        }
+    }
+
+    /// Publishes the change when the forward of a chain becomes stale or current again.
+    fn mark_forward(&mut self, at: usize, stale: bool) {
+        let chain = &mut self.chains[at];
+        if std::mem::replace(&mut chain.marked_stale, stale) == stale {
+            return;
+        }
+        self.rows.clear();
+        self.rows.extend(0..chain.strikes.len() as u32);
+        for &row in &self.rows {
+            for (_, index) in chain.live(row as usize) {
+                if index != NONE {
+                    self.live[index as usize].forward_stale = stale;
+                }
+            }
+        }
+        self.want_rows(at, SnapshotCause::Staleness);
+    }
+
+    fn basis(&mut self, at: usize, now: Instant, wall: UnixNanos) -> Result<Basis, NoGreeks> {
+        let expiry = self.chains[at].expiry.ok_or(NoGreeks::UnknownExpiry)?;
+        let t_years = years_between(wall, expiry);
+        if t_years <= 0.0 {
+            return Err(NoGreeks::Expired);
+        }
+        let spot = self.spot_offer(at, t_years, wall);
+        let future = self.future_offer(at, wall);
+        let parity = self.parity_offer(at, t_years, future.or(spot), wall);
+        let chain = &mut self.chains[at];
+        let choice = chain.choice.update([parity, future, spot], now, &self.config.hysteresis);
+        choice.map(|forward| Basis { forward, t_years }).ok_or(NoGreeks::NoForward)
+    }
+
+    fn spot_offer(&self, at: usize, t_years: f64, wall: UnixNanos) -> Option<Offer> {
+        let chain = &self.chains[at];
+        let shared = self.market.forwards().spot(chain.underlying);
+        let spot = self.anchor_offer(chain.spot, shared, wall)?;
+        let carry = ((self.config.rate - self.config.dividend_yield) * t_years).exp();
+        Some(Offer { value: spot.value * carry, ..spot })
+    }
+
+    fn future_offer(&self, at: usize, wall: UnixNanos) -> Option<Offer> {
+        let chain = &self.chains[at];
+        let (position, slot) = chain.future?;
+        let shared = self.market.forwards().future(chain.underlying, position);
+        self.anchor_offer(Some(slot), shared, wall)
+    }
+
+    /// The board's value: this worker's own while that is current, else any that was vouched for since.
+    fn anchor_offer(
+        &self,
+        slot: Option<InstrumentSlot>,
+        shared: Option<SharedValue>,
+        wall: UnixNanos,
+    ) -> Option<Offer> {
+        let shared = shared?;
+        let own = slot.and_then(|slot| self.position(slot)).map(|at| &self.live[at]);
+        let fresh = match own.map(|own| own.stale) {
+            Some(None) => true,
+            Some(Some((_, since))) => shared.at > since && self.is_recent(shared.at, wall),
+            None => self.is_recent(shared.at, wall),
+        };
+        Some(Offer { value: shared.value, fresh })
+    }
+
+    fn is_recent(&self, at: UnixNanos, wall: UnixNanos) -> bool {
+        wall.saturating_since(at) <= self.config.shared_max_age
+    }
+
+    /// Put-call parity over this worker's own quotes; else what another worker found.
+    fn parity_offer(
+        &mut self,
+        at: usize,
+        t_years: f64,
+        guess: Option<Offer>,
+        wall: UnixNanos,
+    ) -> Option<Offer> {
+        let config = &self.config;
+        let chain = &mut self.chains[at];
+        let (underlying, position) = (chain.underlying, chain.position);
+        if chain.take_parity_dirty() {
+            let guess = chain.parity.offer.or(guess).map(|offer| offer.value);
+            chain.parity_quotes(guess, config.parity_reach, &mut self.parity_quotes);
+            let found = implied_forward(&self.parity_quotes, config.rate, t_years, guess).ok();
+            let found = found.filter(|found| {
+                found.strikes_used >= config.parity_min_strikes
+                    && found.std_error <= config.parity_max_error * found.forward
+            });
+            if let Some(found) = found {
+                chain.parity.std_error = found.std_error;
+                chain.parity.strikes_used = found.strikes_used;
+            }
+            if found.is_none() && chain.parity.offer.is_some() {
+                chain.parity.lost_at = wall;
+            }
+            chain.parity.offer = found.map(|found| Offer { value: found.forward, fresh: true });
+        }
+        if let Some(own) = chain.parity.offer {
+            self.market.forwards().set_parity(underlying, position, own.value, wall);
+            return Some(own);
+        }
+        let lost_at = chain.parity.lost_at;
+        let shared = self.market.forwards().parity(underlying, position)?;
+        // Before that moment it may have been our own.
+        let fresh = shared.at > lost_at && self.is_recent(shared.at, wall);
+        fresh.then_some(Offer { value: shared.value, fresh })
+    }
+}
+
+fn years_between(from: UnixNanos, to: UnixNanos) -> f64 {
+    const YEAR: f64 = 525_600.0 * 60.0 * 1e9;
+    (to.0 - from.0) as f64 / YEAR
+}

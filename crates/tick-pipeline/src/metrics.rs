@@ -1,0 +1,140 @@
+//! What is counted and measured, as handles on a recorder we are given.
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, NoopRecorder, Recorder, Unit,
+};
+
+use crate::validate::TickRejected;
+
+/// Counters of one pipeline worker.
+#[derive(Debug, Clone)]
+pub struct PipelineMetrics {
+    /// Ticks that arrived.
+    pub ticks: Counter,
+    /// Ticks refused, in the order of [`TickRejected::ALL`].
+    pub rejected: [Counter; TickRejected::ALL.len()],
+    /// Snapshots published.
+    pub snapshots: Counter,
+    /// Batches published.
+    pub batches: Counter,
+    /// Feed-health records published.
+    pub health: Counter,
+    /// Strikes solved or refused.
+    pub strikes: Counter,
+    /// Whole chains recomputed because their forward or the time moved.
+    pub chain_refreshes: Counter,
+    /// From the exchange's stamp (whole seconds) to the socket, one observation per frame.
+    pub event_to_recv: Histogram,
+    /// From the socket to the sealed batch, the oldest tick of each batch.
+    pub recv_to_publish: Histogram,
+    /// Time spent computing forwards and Greeks, one observation per refresh that did any.
+    pub greeks: Histogram,
+}
+
+/// Counters of one sink.
+#[derive(Debug, Clone)]
+pub struct SinkMetrics {
+    /// Snapshots the sink took.
+    pub delivered: Counter,
+    /// Snapshots it failed to take.
+    pub failed: Counter,
+    /// Snapshots thrown away because its queue was full.
+    pub dropped: Counter,
+    /// Snapshots replaced by newer ones of the same instrument in its queue.
+    pub conflated: Counter,
+    /// Health records thrown away because its health queue was full.
+    pub health_dropped: Counter,
+    /// Batches waiting.
+    pub depth: Gauge,
+    /// From the queue to the end of the delivery.
+    pub latency: Histogram,
+}
+
+const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+// === impl PipelineMetrics ===
+
+impl PipelineMetrics {
+    /// Makes the handles on `recorder`; `source` is the worker's name and becomes a label.
+    pub fn register(recorder: &dyn Recorder, source: &str) -> Self {
+        let of = Maker { recorder, label: Label::new("source", source.to_owned()) };
+        let rejected = |reason: TickRejected| {
+            let reason = Label::new("reason", reason.as_str());
+            of.counter("pipeline_ticks_rejected_total", "Ticks refused by validation", Some(reason))
+        };
+        Self {
+            ticks: of.counter("pipeline_ticks_received_total", "Ticks that arrived", None),
+            rejected: TickRejected::ALL.map(rejected),
+            snapshots: of.counter("pipeline_snapshots_published_total", "Snapshots published", None),
+            batches: of.counter("pipeline_batches_published_total", "Batches published", None),
+            health: of.counter("pipeline_health_records_total", "Feed-health records published", None),
+            strikes: of.counter("greeks_strikes_solved_total", "Strikes solved or refused", None),
+            chain_refreshes: of.counter("greeks_chain_refreshes_total", "Whole chains recomputed", None),
+            event_to_recv: of
+                .seconds("tick_event_latency_seconds", "Exchange stamp (whole seconds) to socket"),
+            recv_to_publish: of.seconds("tick_processing_latency_seconds", "Socket to sealed batch"),
+            greeks: of.seconds("greeks_calculation_latency_seconds", "Computing forwards and Greeks"),
+        }
+    }
+
+    /// Handles that count nothing.
+    pub fn noop() -> Self {
+        Self::register(&NoopRecorder, "none")
+    }
+}
+
+// === impl SinkMetrics ===
+
+impl SinkMetrics {
+    /// Makes the handles on `recorder`; `sink` is its name and becomes a label.
+    pub fn register(recorder: &dyn Recorder, sink: &'static str) -> Self {
+        let of = Maker { recorder, label: Label::new("sink", sink) };
+        Self {
+            delivered: of.counter("sink_snapshots_delivered_total", "Snapshots the sink took", None),
+            failed: of.counter("sink_snapshots_failed_total", "Snapshots the sink failed to take", None),
+            dropped: of.counter("sink_snapshots_dropped_total", "Snapshots dropped, queue full", None),
+            conflated: of.counter("sink_snapshots_conflated_total", "Snapshots replaced in the queue", None),
+            health_dropped: of.counter(
+                "sink_health_dropped_total",
+                "Health records dropped, queue full",
+                None,
+            ),
+            depth: of.gauge("task_queue_depth", "Batches waiting for the sink"),
+            latency: of.seconds("sink_delivery_latency_seconds", "Queue to end of delivery"),
+        }
+    }
+
+    /// Handles that count nothing.
+    pub fn noop() -> Self {
+        Self::register(&NoopRecorder, "none")
+    }
+}
+
+// === impl Maker ===
+
+struct Maker<'r> {
+    recorder: &'r dyn Recorder,
+    label: Label,
+}
+
+impl Maker<'_> {
+    fn key(&self, name: &'static str, more: Option<Label>) -> Key {
+        let labels: Vec<Label> = std::iter::once(self.label.clone()).chain(more).collect();
+        Key::from_parts(name, labels)
+    }
+
+    fn counter(&self, name: &'static str, help: &'static str, more: Option<Label>) -> Counter {
+        self.recorder.describe_counter(KeyName::from(name), Some(Unit::Count), help.into());
+        self.recorder.register_counter(&self.key(name, more), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        self.recorder.describe_gauge(KeyName::from(name), Some(Unit::Count), help.into());
+        self.recorder.register_gauge(&self.key(name, None), &METADATA)
+    }
+
+    fn seconds(&self, name: &'static str, help: &'static str) -> Histogram {
+        self.recorder.describe_histogram(KeyName::from(name), Some(Unit::Seconds), help.into());
+        self.recorder.register_histogram(&self.key(name, None), &METADATA)
+    }
+}

@@ -1,0 +1,441 @@
+//! One bounded queue per sink: what happens when it is full is a policy, and every loss is counted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::health::HealthRecord;
+use crate::merge::Merged;
+use crate::metrics::SinkMetrics;
+use crate::snapshot::SnapshotBatch;
+
+/// What gives way when a sink's queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OverflowPolicy {
+    /// The two oldest batches of one topic become one that keeps the newest snapshot of each instrument and the
+    /// later `seq`. When no topic has two batches waiting, the oldest batch goes.
+    Conflate,
+    /// The oldest batch goes.
+    DropOldest,
+    /// Everything goes and the sink ends: its owner decides whether to start it again.
+    Disconnect,
+}
+
+/// Length and policy of a sink's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// How many batches may wait; at least one.
+    pub capacity: usize,
+    /// What gives way when they do.
+    pub overflow: OverflowPolicy,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        // At 200 batches a second and topic, some hundreds of milliseconds of a busy market; prices older than that
+        // are worthless once newer ones exist.
+        Self { capacity: 256, overflow: OverflowPolicy::Conflate }
+    }
+}
+
+/// How many health records may wait for a sink: hours of ordinary trouble. The oldest goes when it is full.
+pub const HEALTH_CAPACITY: usize = 1024;
+
+/// What became of everything that was pushed to one sink. Without anything waiting or on its way,
+/// `pushed = delivered + failed + dropped + conflated`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SinkCounts {
+    /// Snapshots pushed into the queue.
+    pub pushed: u64,
+    /// Snapshots the sink took.
+    pub delivered: u64,
+    /// Snapshots whose delivery failed.
+    pub failed: u64,
+    /// Snapshots that gave way.
+    pub dropped: u64,
+    /// Snapshots replaced by a newer one of the same instrument.
+    pub conflated: u64,
+    /// Batches waiting now.
+    pub depth: usize,
+    /// Health records pushed.
+    pub health_pushed: u64,
+    /// Health records the sink took.
+    pub health_delivered: u64,
+    /// Health records whose delivery failed.
+    pub health_failed: u64,
+    /// Health records that gave way.
+    pub health_dropped: u64,
+}
+
+/// Hands every batch and health record to the queue of every sink. Clones feed the same sinks; the sinks end when
+/// the last clone is gone.
+#[derive(Debug, Clone, Default)]
+pub struct Fanout {
+    sinks: Vec<Arc<Producer>>,
+}
+
+/// The receiving end of one sink's queue, for [`run_sink`](crate::run_sink). Clones share the queue, so a
+/// supervisor can start a failed sink again; only one may be served at a time. When the last clone is gone,
+/// what is pushed is counted as dropped.
+#[derive(Debug, Clone)]
+pub struct SinkQueue(Arc<Consumer>);
+
+/// The next thing a sink has to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Health(Arc<HealthRecord>),
+    Batch { batch: Arc<SnapshotBatch>, pushed: Instant },
+}
+
+/// Counts a delivery on its way as failed unless told otherwise, also when the sink panics or is cancelled.
+#[derive(Debug)]
+pub(crate) struct InFlight<'q> {
+    shared: &'q Shared,
+    snapshots: u64,
+    health: u64,
+}
+
+#[derive(Debug)]
+struct Producer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Consumer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    name: &'static str,
+    config: QueueConfig,
+    state: Mutex<State>,
+    wake: Notify,
+    metrics: OnceLock<SinkMetrics>,
+}
+
+#[derive(Debug)]
+struct State {
+    batches: VecDeque<Queued>,
+    health: VecDeque<Arc<HealthRecord>>,
+    counts: SinkCounts,
+    /// No more will be pushed.
+    closed: bool,
+    /// Nothing will be taken any more.
+    gone: bool,
+}
+
+#[derive(Debug)]
+struct Queued {
+    body: Body,
+    pushed: Instant,
+}
+
+#[derive(Debug)]
+enum Body {
+    Sealed(Arc<SnapshotBatch>),
+    Merged(Box<Merged>),
+}
+
+// === impl Fanout ===
+
+impl Fanout {
+    /// Feeds no sink yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a sink. Clones made before do not know it.
+    pub fn add_sink(&mut self, name: &'static str, config: QueueConfig) -> SinkQueue {
+        let capacity = config.capacity.max(1);
+        let shared = Arc::new(Shared {
+            name,
+            config: QueueConfig { capacity, ..config },
+            state: Mutex::new(State {
+                batches: VecDeque::with_capacity(capacity + 1),
+                health: VecDeque::new(),
+                counts: SinkCounts::default(),
+                closed: false,
+                gone: false,
+            }),
+            wake: Notify::new(),
+            metrics: OnceLock::new(),
+        });
+        self.sinks.push(Arc::new(Producer(shared.clone())));
+        SinkQueue(Arc::new(Consumer(shared)))
+    }
+
+    /// Pushes one batch to every sink; never waits.
+    pub fn publish(&self, batch: &Arc<SnapshotBatch>) {
+        let now = tokio::time::Instant::now().into_std();
+        for sink in &self.sinks {
+            sink.0.push(batch, now);
+        }
+    }
+
+    /// Pushes one health record to every sink; never waits.
+    pub fn publish_health(&self, record: &Arc<HealthRecord>) {
+        for sink in &self.sinks {
+            sink.0.push_health(record);
+        }
+    }
+
+    /// What became of everything, by sink.
+    pub fn counts(&self) -> Vec<(&'static str, SinkCounts)> {
+        self.sinks.iter().map(|sink| (sink.0.name, sink.0.lock().counts)).collect()
+    }
+}
+
+// === impl SinkQueue ===
+
+impl SinkQueue {
+    /// The sink's name.
+    pub fn name(&self) -> &'static str {
+        self.0.0.name
+    }
+
+    /// What became of everything pushed so far.
+    pub fn counts(&self) -> SinkCounts {
+        self.0.0.lock().counts
+    }
+
+    /// Whether the queue ended because it overflowed under [`OverflowPolicy::Disconnect`].
+    pub fn is_disconnected(&self) -> bool {
+        self.0.0.lock().gone
+    }
+
+    /// The next piece of work, health first; `None` when there will be none.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: work is taken only in the poll that returns it.
+    pub(crate) async fn next(&self) -> Option<Work> {
+        let shared = &self.0.0;
+        loop {
+            let woken = shared.wake.notified();
+            match shared.take() {
+                Some(answer) => return answer,
+                None => woken.await,
+            }
+        }
+    }
+
+    pub(crate) fn in_flight(&self, work: &Work) -> InFlight<'_> {
+        let (snapshots, health) = match work {
+            Work::Batch { batch, .. } => (batch.snapshots.len() as u64, 0),
+            Work::Health(_) => (0, 1),
+        };
+        InFlight { shared: &self.0.0, snapshots, health }
+    }
+
+    /// From now on losses are counted on `metrics` too, beginning with those so far.
+    pub(crate) fn attach(&self, metrics: SinkMetrics) {
+        let shared = &self.0.0;
+        let state = shared.lock();
+        metrics.dropped.increment(state.counts.dropped);
+        metrics.conflated.increment(state.counts.conflated);
+        metrics.health_dropped.increment(state.counts.health_dropped);
+        // A sink that was started again keeps the handles of its first start: they are the same series.
+        let _ = shared.metrics.set(metrics);
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight<'_> {
+    pub(crate) fn delivered(mut self) {
+        let (snapshots, health) = (std::mem::take(&mut self.snapshots), std::mem::take(&mut self.health));
+        let mut state = self.shared.lock();
+        state.counts.delivered += snapshots;
+        state.counts.health_delivered += health;
+        drop(state);
+        if let Some(metrics) = self.shared.metrics.get() {
+            metrics.delivered.increment(snapshots);
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if self.snapshots + self.health == 0 {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.counts.failed += self.snapshots;
+        state.counts.health_failed += self.health;
+        drop(state);
+        if let Some(metrics) = self.shared.metrics.get() {
+            metrics.failed.increment(self.snapshots);
+        }
+    }
+}
+
+// === impl Producer, Consumer ===
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        let dropped = state.give_up();
+        drop(state);
+        self.0.count_losses(dropped, 0, 0);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, batch: &Arc<SnapshotBatch>, now: Instant) {
+        let snapshots = batch.snapshots.len() as u64;
+        let mut state = self.lock();
+        state.counts.pushed += snapshots;
+        let (mut dropped, mut conflated) = (0, 0);
+        if state.gone {
+            state.counts.dropped += snapshots;
+            dropped = snapshots;
+        } else {
+            state.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
+            if state.batches.len() > self.config.capacity {
+                (dropped, conflated) = state.make_room(self.config.overflow);
+            }
+        }
+        state.counts.depth = state.batches.len();
+        let depth = state.counts.depth;
+        drop(state);
+        self.wake.notify_one();
+        self.count_losses(dropped, conflated, 0);
+        if let Some(metrics) = self.metrics.get() {
+            metrics.depth.set(depth as f64);
+        }
+    }
+
+    fn push_health(&self, record: &Arc<HealthRecord>) {
+        let mut state = self.lock();
+        state.counts.health_pushed += 1;
+        let mut dropped = 0;
+        if state.gone {
+            dropped = 1;
+        } else {
+            if state.health.len() >= HEALTH_CAPACITY {
+                state.health.pop_front();
+                dropped = 1;
+            }
+            state.health.push_back(record.clone());
+        }
+        state.counts.health_dropped += dropped;
+        drop(state);
+        self.wake.notify_one();
+        self.count_losses(0, 0, dropped);
+    }
+
+    /// `None`: nothing now. `Some(None)`: nothing ever again.
+    fn take(&self) -> Option<Option<Work>> {
+        let mut state = self.lock();
+        if state.gone {
+            return Some(None);
+        }
+        if let Some(record) = state.health.pop_front() {
+            return Some(Some(Work::Health(record)));
+        }
+        let Some(queued) = state.batches.pop_front() else {
+            return state.closed.then_some(None);
+        };
+        state.counts.depth = state.batches.len();
+        let depth = state.counts.depth;
+        drop(state);
+        if let Some(metrics) = self.metrics.get() {
+            metrics.depth.set(depth as f64);
+        }
+        let batch = match queued.body {
+            Body::Sealed(batch) => batch,
+            Body::Merged(merged) => Arc::new(merged.into_batch()),
+        };
+        Some(Some(Work::Batch { batch, pushed: queued.pushed }))
+    }
+
+    fn count_losses(&self, dropped: u64, conflated: u64, health: u64) {
+        if dropped + conflated + health > 0
+            && let Some(metrics) = self.metrics.get()
+        {
+            metrics.dropped.increment(dropped);
+            metrics.conflated.increment(conflated);
+            metrics.health_dropped.increment(health);
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Brings the queue back to its capacity; returns how many snapshots were dropped and conflated.
+    fn make_room(&mut self, overflow: OverflowPolicy) -> (u64, u64) {
+        let (dropped, conflated) = match overflow {
+            OverflowPolicy::Conflate => match self.merge_oldest_pair() {
+                Some(conflated) => (0, conflated),
+                None => (self.drop_oldest(), 0),
+            },
+            OverflowPolicy::DropOldest => (self.drop_oldest(), 0),
+            OverflowPolicy::Disconnect => return (self.give_up(), 0),
+        };
+        self.counts.dropped += dropped;
+        self.counts.conflated += conflated;
+        (dropped, conflated)
+    }
+
+    fn drop_oldest(&mut self) -> u64 {
+        self.batches.pop_front().map_or(0, |queued| queued.body.batch().snapshots.len() as u64)
+    }
+
+    fn give_up(&mut self) -> u64 {
+        self.gone = true;
+        let dropped = self.batches.iter().map(|queued| queued.body.batch().snapshots.len() as u64).sum();
+        self.counts.dropped += dropped;
+        self.counts.health_dropped += self.health.len() as u64;
+        self.counts.depth = 0;
+        self.batches = VecDeque::new();
+        self.health = VecDeque::new();
+        dropped
+    }
+
+    fn merge_oldest_pair(&mut self) -> Option<u64> {
+        let len = self.batches.len();
+        let mut pairs = (0..len).flat_map(|older| (older + 1..len).map(move |newer| (older, newer)));
+        let (older, newer) = pairs.find(|&(older, newer)| {
+            Merged::is_pair(self.batches[older].body.batch(), self.batches[newer].body.batch())
+        })?;
+        let newer = self.batches.remove(newer)?;
+        let older = &mut self.batches[older];
+        let mut conflated = 0;
+        if let Body::Sealed(batch) = &older.body {
+            let (merged, replaced) = Merged::of(batch);
+            conflated += replaced;
+            older.body = Body::Merged(Box::new(merged));
+        }
+        if let Body::Merged(merged) = &mut older.body {
+            conflated += merged.absorb(newer.body.batch());
+        }
+        Some(conflated)
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    fn batch(&self) -> &SnapshotBatch {
+        match self {
+            Self::Sealed(batch) => batch,
+            Self::Merged(merged) => merged.batch(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
