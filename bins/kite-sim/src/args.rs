@@ -1,0 +1,202 @@
+//! The command line, and what is printed at the start.
+
+use std::net::SocketAddr;
+
+use clap::{Parser, ValueEnum};
+use kite_sim::{App, LoadConfig, Sessions, SimConfig};
+use market_model::UnixNanos;
+
+/// A simulated Kite: the broker's REST interface and ticker over a made-up market, on one address.
+///
+/// Needs no credentials and no network, works at any hour. Nothing it says is real.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "KITE_SIM_LISTEN", default_value = "127.0.0.1:8765")]
+    pub(crate) listen: SocketAddr,
+
+    /// Decides every price: the same seed shows the same market at the same instant.
+    #[arg(long, env = "SIM_SEED", default_value_t = 1)]
+    seed: u64,
+
+    /// Simulated seconds per real second. Ticks come at the same real rate and jump further.
+    #[arg(long, env = "SIM_SPEED", default_value_t = 1.0)]
+    speed: f64,
+
+    /// When the simulated clock starts, as RFC 3339 (2026-11-20T09:15:00+05:30); now when left out.
+    #[arg(long, value_parser = instant)]
+    start: Option<UnixNanos>,
+
+    /// When the market trades.
+    #[arg(long, value_enum, default_value_t = SessionPlan::AlwaysOpen)]
+    sessions: SessionPlan,
+
+    /// An app that may log in, as key:secret:user[:access_token]; repeat for more. A token given here never expires.
+    #[arg(long = "app", value_name = "KEY:SECRET:USER[:TOKEN]", value_parser = app)]
+    apps: Vec<App>,
+
+    /// Where the login page sends the browser.
+    #[arg(long, value_name = "URL")]
+    redirect_url: Option<String>,
+
+    /// Ticks per second of each subscribed instrument.
+    #[arg(long, default_value_t = 1.0)]
+    ticks_per_second: f64,
+
+    /// Load test: this many synthetic shares SIM00001, SIM00002, ... on NSE.
+    #[arg(long, value_name = "COUNT")]
+    load_instruments: Option<u32>,
+
+    /// Load test: ticks per second of each synthetic share.
+    #[arg(long, default_value_t = 2.0, requires = "load_instruments")]
+    load_ticks_per_second: f64,
+
+    /// Strikes listed on each side of the money.
+    #[arg(long, default_value_t = 40)]
+    strikes: u32,
+
+    /// Ticker connections per API key.
+    #[arg(long, default_value_t = 3)]
+    connections: usize,
+
+    /// Tokens per ticker connection.
+    #[arg(long, default_value_t = 3000)]
+    tokens_per_connection: usize,
+
+    /// Do not answer 429 to requests that come too fast.
+    #[arg(long)]
+    no_rate_limits: bool,
+
+    /// Remember the last COUNT packets of each token for GET /sim/sent?token=...
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    sent_history: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SessionPlan {
+    /// At every instant of every day.
+    AlwaysOpen,
+    /// In the exchange's continuous sessions.
+    Calendar,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kite-sim                                            one app, open market, real time
+  kite-sim --speed 60 --start 2026-11-20T09:15:00+05:30 --sessions calendar
+                                                      a trading day in six and a half minutes
+  kite-sim --app k1:s1:AB0001:t1 --app k2:s2:AB0002   two apps; the second has to log in
+  kite-sim --load-instruments 9000                    9,000 shares at two ticks per second each";
+
+// === impl Args ===
+
+impl Args {
+    /// What the simulator is told.
+    pub(crate) fn into_config(self) -> SimConfig {
+        let defaults = SimConfig::default();
+        let mut apps = if self.apps.is_empty() { defaults.apps } else { self.apps };
+        if let Some(url) = self.redirect_url {
+            for app in &mut apps {
+                app.redirect_url.clone_from(&url);
+            }
+        }
+        let mut config = SimConfig {
+            seed: self.seed,
+            start: self.start,
+            speed: self.speed,
+            sessions: match self.sessions {
+                SessionPlan::AlwaysOpen => Sessions::AlwaysOpen,
+                SessionPlan::Calendar => Sessions::Calendar,
+            },
+            apps,
+            ticks_per_second: self.ticks_per_second,
+            load: self
+                .load_instruments
+                .map(|instruments| LoadConfig { instruments, ticks_per_second: self.load_ticks_per_second }),
+            sent_history: self.sent_history,
+            ..SimConfig::default()
+        };
+        config.market.strikes_each_side = self.strikes;
+        config.limits.rate_limits = !self.no_rate_limits;
+        config.limits.connections = self.connections;
+        config.limits.tokens_per_connection = self.tokens_per_connection;
+        config
+    }
+}
+
+fn instant(text: &str) -> Result<UnixNanos, String> {
+    let stamp: jiff::Timestamp =
+        text.parse().map_err(|_| "expected a time like 2026-11-20T09:15:00+05:30".to_owned())?;
+    Ok(UnixNanos::from_millis(stamp.as_millisecond()))
+}
+
+fn app(text: &str) -> Result<App, String> {
+    let mut parts = text.splitn(4, ':').map(str::to_owned);
+    let mut part = || parts.next().filter(|part| !part.is_empty());
+    let (Some(api_key), Some(api_secret), Some(user_id)) = (part(), part(), part()) else {
+        return Err("expected key:secret:user or key:secret:user:token".to_owned());
+    };
+    Ok(App { api_key, api_secret, user_id, access_token: part(), ..App::default() })
+}
+
+/// How to reach the simulator, for people.
+pub(crate) fn welcome(addr: SocketAddr, apps: &[App]) -> String {
+    let mut text = format!(
+        "kite-sim: SIMULATED market at http://{addr} (REST) and ws://{addr} (ticker)\n\
+         \n\
+         status   http://{addr}/sim/status\n\
+         truth    http://{addr}/sim/truth?underlying=NIFTY\n"
+    );
+    for app in apps {
+        text.push_str(&format!(
+            "login    http://{addr}/connect/login?v=3&api_key={}  (user {})\n",
+            app.api_key, app.user_id
+        ));
+    }
+    let Some(app) = apps.first() else { return text };
+    let (key, token) = (&app.api_key, app.access_token.as_deref().unwrap_or("<access token>"));
+    text.push_str(&format!(
+        "\nPython   kite = KiteConnect(api_key={key:?}, access_token={token:?}, root=\"http://{addr}\")\n         \
+         ticker = KiteTicker({key:?}, {token:?}, root=\"ws://{addr}\")\n\
+         Node     new KiteConnect({{ api_key: {key:?}, access_token: {token:?}, root: \"http://{addr}\" }})\n         \
+         new KiteTicker({{ api_key: {key:?}, access_token: {token:?}, root: \"ws://{addr}/\" }})\n"
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_app_is_three_or_four_words() {
+        let parsed = app("k:s:U1:t").unwrap();
+        assert_eq!((parsed.api_key.as_str(), parsed.access_token.as_deref()), ("k", Some("t")));
+        assert_eq!(app("k:s:U1").unwrap().access_token, None);
+        assert!(app("k:s").is_err());
+        assert!(app("k::U1").is_err());
+    }
+
+    #[test]
+    fn options_reach_the_simulator() {
+        let args = Args::parse_from([
+            "kite-sim",
+            "--speed",
+            "60",
+            "--start",
+            "2026-11-20T09:15:00+05:30",
+            "--strikes",
+            "5",
+        ]);
+        let config = args.into_config();
+        assert_eq!((config.speed, config.market.strikes_each_side), (60.0, 5));
+        assert_eq!(config.start, Some(UnixNanos::from_secs(1_795_146_300)));
+    }
+}

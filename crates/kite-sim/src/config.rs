@@ -1,0 +1,212 @@
+//! Everything a simulator can be told, as plain data.
+
+use std::time::Duration;
+
+use market_model::UnixNanos;
+
+use crate::SimError;
+
+/// How a simulated Kite behaves. [`SimConfig::default`] runs at once: one API key, real time, a market that never closes.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Decides every price. Two simulators with one seed show the same market at the same instant.
+    pub seed: u64,
+    /// When the simulated clock starts; `None` means now.
+    pub start: Option<UnixNanos>,
+    /// Simulated seconds per real second. Ticks keep coming at the real rate; prices move this much faster.
+    pub speed: f64,
+    /// When the market trades.
+    pub sessions: Sessions,
+    /// The apps that may log in.
+    pub apps: Vec<App>,
+    /// What the server refuses.
+    pub limits: Limits,
+    /// How often a subscribed instrument ticks.
+    pub ticks_per_second: f64,
+    /// How often an index ticks.
+    pub index_ticks_per_second: f64,
+    /// What the market looks like.
+    pub market: MarketConfig,
+    /// Synthetic instruments for load, when wanted.
+    pub load: Option<LoadConfig>,
+    /// How many of the latest packets of each token `GET /sim/sent` remembers; 0 switches it off.
+    pub sent_history: usize,
+    /// Frames that may wait for a connection before it is dropped as too slow.
+    ///
+    /// A frame is made each 25 ms when something ticks, so 160 is four seconds of not reading on top of what the
+    /// sockets hold.
+    pub write_queue_frames: usize,
+}
+
+/// When the simulated market trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// At every instant of every day; the trading day is the calendar day in India.
+    AlwaysOpen,
+    /// In the exchange's continuous sessions. Outside them prices stand and nothing ticks.
+    Calendar,
+}
+
+/// An app of the simulated developer console, with the one user who may log in to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Names the app in every call.
+    pub api_key: String,
+    /// Signs the session exchange.
+    pub api_secret: String,
+    /// The user who logs in.
+    pub user_id: String,
+    /// Where the login page sends the browser.
+    pub redirect_url: String,
+    /// A token that is valid from the start and never dies, for clients that do not log in.
+    pub access_token: Option<String>,
+}
+
+/// What the server refuses. The defaults are Kite's published limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Whether requests over the rates below get 429.
+    pub rate_limits: bool,
+    /// `/quote`, `/quote/ohlc` and `/quote/ltp` together, per second and API key.
+    pub quote_per_second: u32,
+    /// Historical candles, per second and API key.
+    pub historical_per_second: u32,
+    /// Everything else, per second and API key.
+    pub other_per_second: u32,
+    /// Ticker connections per API key.
+    pub connections: usize,
+    /// Tokens per ticker connection.
+    pub tokens_per_connection: usize,
+    /// Instruments per `/quote`.
+    pub quote_instruments: usize,
+    /// Instruments per `/quote/ohlc` and `/quote/ltp`.
+    pub ltp_instruments: usize,
+    /// How long a request token can be exchanged.
+    pub request_token_life: Duration,
+    /// Whether a new login ends the token of the one before.
+    pub login_replaces_token: bool,
+}
+
+/// What the market looks like.
+#[derive(Debug, Clone)]
+pub struct MarketConfig {
+    /// Continuously compounded interest rate of forwards and discounting.
+    pub rate: f64,
+    /// Continuously compounded dividend yield of the indices.
+    pub dividend_yield: f64,
+    /// Strikes listed on each side of the money.
+    pub strikes_each_side: u32,
+    /// Expiries listed of each option chain.
+    pub option_expiries: usize,
+    /// Futures listed of each index.
+    pub futures: usize,
+}
+
+/// Synthetic equities `SIM00001`, `SIM00002`, ... on NSE for load tests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoadConfig {
+    /// How many.
+    pub instruments: u32,
+    /// How often each one ticks while subscribed.
+    pub ticks_per_second: f64,
+}
+
+// === impl SimConfig ===
+
+impl SimConfig {
+    /// Whether a simulator can run so.
+    ///
+    /// # Errors
+    /// [`SimError::Config`] for the first value that makes no sense.
+    pub(crate) fn check(&self) -> Result<(), SimError> {
+        let refuse = |setting, problem: &str| Err(SimError::Config { setting, problem: problem.to_owned() });
+        let rate_is_fine = |rate: f64| (0.1..=40.0).contains(&rate);
+        if !(self.speed > 0.0 && self.speed <= 1e6) {
+            return refuse("speed", "must be above 0 and at most 1000000");
+        }
+        if !rate_is_fine(self.ticks_per_second) || !rate_is_fine(self.index_ticks_per_second) {
+            return refuse("ticks_per_second", "must be from 0.1 to 40");
+        }
+        if let Some(load) = self.load {
+            if !rate_is_fine(load.ticks_per_second) {
+                return refuse("load ticks_per_second", "must be from 0.1 to 40");
+            }
+            if load.instruments > 200_000 {
+                return refuse("load instruments", "must be at most 200000");
+            }
+        }
+        if self.apps.is_empty() {
+            return refuse("apps", "at least one is needed");
+        }
+        for (at, app) in self.apps.iter().enumerate() {
+            if self.apps[..at].iter().any(|other| other.api_key == app.api_key) {
+                return refuse("apps", "two apps have the same api key");
+            }
+        }
+        if self.write_queue_frames == 0 {
+            return refuse("write_queue_frames", "must be at least 1");
+        }
+        if self.market.strikes_each_side > 400 || self.market.option_expiries > 12 || self.market.futures > 3
+        {
+            return refuse("market", "at most 400 strikes each side, 12 expiries and 3 futures");
+        }
+        Ok(())
+    }
+}
+
+// === impl defaults ===
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            start: None,
+            speed: 1.0,
+            sessions: Sessions::AlwaysOpen,
+            apps: vec![App::default()],
+            limits: Limits::default(),
+            ticks_per_second: 1.0,
+            index_ticks_per_second: 2.0,
+            market: MarketConfig::default(),
+            load: None,
+            sent_history: 0,
+            write_queue_frames: 160,
+        }
+    }
+}
+
+impl Default for App {
+    /// The app that the documentation uses: key `simkey`, secret `simsecret`, user `SIM001`, token `simtoken`.
+    fn default() -> Self {
+        Self {
+            api_key: "simkey".to_owned(),
+            api_secret: "simsecret".to_owned(),
+            user_id: "SIM001".to_owned(),
+            redirect_url: "http://127.0.0.1:8080/kite/callback".to_owned(),
+            access_token: Some("simtoken".to_owned()),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rate_limits: true,
+            quote_per_second: 1,
+            historical_per_second: 3,
+            other_per_second: 10,
+            connections: 3,
+            tokens_per_connection: 3000,
+            quote_instruments: 500,
+            ltp_instruments: 1000,
+            request_token_life: Duration::from_secs(300),
+            login_replaces_token: true,
+        }
+    }
+}
+
+impl Default for MarketConfig {
+    fn default() -> Self {
+        Self { rate: 0.065, dividend_yield: 0.012, strikes_each_side: 40, option_expiries: 6, futures: 3 }
+    }
+}

@@ -1,0 +1,210 @@
+//! One listener for REST and ticker, the tasks behind it, and their end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use market_model::{Clock, SystemClock, UnixNanos};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts::Accounts;
+use crate::clock::SimClock;
+use crate::config::SimConfig;
+use crate::engine::Engine;
+use crate::limits::RateLimiter;
+use crate::market::Market;
+use crate::subscriptions::PHASE_MILLIS;
+use crate::ticker::{Admitted, connection};
+use crate::{SimError, rest};
+
+/// Handshakes that may wait for their connection task; the loop that starts those is never busy for long.
+const ADMITTED_QUEUE: usize = 64;
+/// How long tasks get to end after the shutdown signal.
+const DRAIN: Duration = Duration::from_secs(2);
+/// A client that does not finish its request header by then is gone.
+const HEADER_READ: Duration = Duration::from_secs(10);
+
+/// A simulated Kite that listens and is ready to run.
+#[derive(Debug)]
+pub struct Simulator {
+    listener: TcpListener,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    admitted: mpsc::Receiver<Admitted>,
+}
+
+/// What every request and connection works on.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: SimConfig,
+    pub(crate) admitted: mpsc::Sender<Admitted>,
+    clock: SimClock,
+    engine: Mutex<Engine>,
+    accounts: Mutex<Accounts>,
+    limiter: Mutex<RateLimiter>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Simulated time.
+    pub(crate) fn now(&self) -> UnixNanos {
+        self.clock.now()
+    }
+
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        unpoisoned(&self.engine)
+    }
+
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        unpoisoned(&self.accounts)
+    }
+
+    pub(crate) fn limiter(&self) -> MutexGuard<'_, RateLimiter> {
+        unpoisoned(&self.limiter)
+    }
+}
+
+/// A request that panicked left nothing half-done that the next one could trip over.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Simulator ===
+
+impl Simulator {
+    /// Builds the market of `config` and listens on `listen`; port 0 takes a free one, see [`Simulator::addr`].
+    /// Connections wait until [`Simulator::run`].
+    ///
+    /// # Errors
+    /// [`SimError`] when the configuration makes no sense or the address is not free.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind when dropped.
+    pub async fn bind(config: SimConfig, listen: SocketAddr) -> Result<Self, SimError> {
+        config.check()?;
+        let listening = |source| SimError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(listening)?;
+        let addr = listener.local_addr().map_err(listening)?;
+        let clock = match (config.start, config.speed) {
+            (None, 1.0) => SimClock::wall(),
+            (start, speed) => SimClock::scaled(start.unwrap_or_else(|| SystemClock.now()), speed),
+        };
+        let now = clock.now();
+        let market = Market::new(&config, now)?;
+        let (sender, admitted) = mpsc::channel(ADMITTED_QUEUE);
+        let shared = Shared {
+            engine: Mutex::new(Engine::new(&config, market)),
+            accounts: Mutex::new(Accounts::new(config.apps.clone(), config.limits.clone(), config.seed, now)),
+            limiter: Mutex::new(RateLimiter::new(config.limits.clone())),
+            admitted: sender,
+            clock,
+            config,
+        };
+        Ok(Self { listener, addr, shared: Arc::new(shared), admitted })
+    }
+
+    /// Where it listens.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until `shutdown` is cancelled, then closes every connection and waits for its tasks, two seconds at most.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends every task at once, without goodbyes.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { listener, shared, mut admitted, .. } = self;
+        let router = rest::router(Arc::clone(&shared));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(feed(Arc::clone(&shared), shutdown.clone()));
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        tasks.spawn(http_connection(stream, router.clone(), shutdown.clone()));
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, most likely; spinning would make it worse.
+                        tracing::warn!(%error, "connection not accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(admitted) = admitted.recv() => {
+                    tasks.spawn(connection::serve(Arc::clone(&shared), admitted, shutdown.clone()));
+                }
+                Some(ended) = tasks.join_next() => report(ended),
+            }
+        }
+        drop(listener);
+        let drained = tokio::time::timeout(DRAIN, async {
+            while let Some(ended) = tasks.join_next().await {
+                report(ended);
+            }
+        });
+        if drained.await.is_err() {
+            tracing::warn!(late = tasks.len(), "connections cut off at shutdown");
+        }
+        tasks.shutdown().await;
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "task panicked");
+    }
+}
+
+/// Moves the market and sends what is due, until shutdown.
+async fn feed(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let phase_length = Duration::from_millis(PHASE_MILLIS);
+    let mut timer = interval(phase_length);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let started = Instant::now();
+    let mut done = 0u64;
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        let reached = (started.elapsed().as_millis() / u128::from(PHASE_MILLIS)) as u64 + 1;
+        let now = shared.now();
+        let mut engine = shared.engine();
+        // Late phases are made up for, but nothing ticks twice in one step.
+        let turn = engine.phases_per_turn();
+        engine.step(now, done.max(reached.saturating_sub(turn))..reached);
+        done = reached;
+    }
+}
+
+/// Serves HTTP on one socket until the client leaves, the socket becomes a ticker connection, or shutdown.
+async fn http_connection(stream: TcpStream, router: axum::Router, shutdown: CancellationToken) {
+    // Small frames must not wait for each other.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "socket without nodelay");
+    }
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
+    let service = TowerToHyperService::new(router);
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "http connection ended");
+    }
+}
