@@ -8,6 +8,8 @@ use crate::error::Problem;
 use crate::facts::{Facts, Origin, TimetableRow, Trading};
 use crate::session::{Session, SessionKind};
 
+const SECONDS_PER_DAY: i64 = 86_400;
+
 /// The days of every exchange.
 #[derive(Debug, Default)]
 pub(crate) struct DayTable {
@@ -63,7 +65,7 @@ impl DayTable {
     /// The plan of that day; `None` outside the coverage.
     pub(crate) fn plan(&self, exchange: &str, date: Date) -> Option<&Plan> {
         let days = self.exchange(exchange)?;
-        let offset = usize::try_from((date - days.first).get_days()).ok()?;
+        let offset = usize::try_from(date.duration_since(days.first).as_secs() / SECONDS_PER_DAY).ok()?;
         self.plans.get(*days.days.get(offset)? as usize)
     }
 
@@ -173,7 +175,10 @@ fn make_plan(
     match &day.trading {
         Trading::None => Plan::Closed { reason: day.name.clone(), doubt: doubts(&[Some(&day.origin)]) },
         Trading::Unknown => {
-            let note = day.origin.doubt.clone().unwrap_or_else(|| day.name.clone());
+            let note = match &day.origin.doubt {
+                Some(doubt) => format!("{}: {doubt}", day.name),
+                None => day.name.clone(),
+            };
             Plan::Unknown { note, trading_day: day.trading_day }
         }
         Trading::Normal => open(regular().to_vec(), hours),

@@ -97,9 +97,10 @@ impl Calendar {
         for kind in [ExpiryKind::Weekly, ExpiryKind::Monthly, ExpiryKind::Quarterly, ExpiryKind::HalfYearly] {
             let in_force = rules.iter().rfind(|rule| rule.kind == kind && rule.span.contains(on));
             let Some(count) = in_force.map(|rule| rule.count) else { continue };
-            let mut dates = self.dates(&rules, kind, on, on.saturating_add(HORIZON_YEARS.years()));
-            dates.retain(|expiry| after.is_none_or(|after| expiry.nominal > after));
-            dates.truncate(count);
+            let horizon = on.saturating_add(HORIZON_YEARS.years());
+            let behind = |expiry: &Expiry| after.is_none_or(|after| expiry.nominal > after);
+            let dates: Vec<Expiry> =
+                self.dates(&rules, kind, on, horizon).filter(behind).take(count).collect();
             if kind != ExpiryKind::Weekly {
                 after = dates.last().map(|expiry| expiry.nominal).or(after);
             }
@@ -123,8 +124,9 @@ impl Calendar {
         last: Date,
     ) -> Answer<Vec<Expiry>> {
         let rules = self.rules(exchange, underlying);
-        let mut dates = self.dates(&rules, ExpiryKind::Weekly, first, last);
-        dates.extend(self.dates(&rules, ExpiryKind::Monthly, first, last));
+        let weekly = self.dates(&rules, ExpiryKind::Weekly, first, last);
+        let mut dates: Vec<Expiry> =
+            weekly.chain(self.dates(&rules, ExpiryKind::Monthly, first, last)).collect();
         if dates.is_empty() {
             return Answer::Unknown;
         }
@@ -177,29 +179,39 @@ impl Calendar {
     }
 
     /// Every expiry of one kind from `first` to `last`, by actual date, soonest first.
-    fn dates(&self, rules: &[&ExpiryRuleRow], kind: ExpiryKind, first: Date, last: Date) -> Vec<Expiry> {
-        let mut dates = Vec::new();
+    fn dates<'a>(
+        &'a self,
+        rules: &'a [&'a ExpiryRuleRow],
+        kind: ExpiryKind,
+        first: Date,
+        last: Date,
+    ) -> impl Iterator<Item = Expiry> + 'a {
         // A nominal date may lie behind `last` when a holiday pulls the actual one before it.
         let until = last.saturating_add(LONGEST_CLOSURE.days());
-        for nominal in first.series(1.day()).take_while(|date| *date <= until) {
-            let rule = rules.iter().rfind(|rule| rule.kind == kind && rule.span.contains(nominal));
-            let Some(rule) = rule.filter(|rule| rule.weekday == nominal.weekday()) else { continue };
-            let is_last = is_last_of_month(nominal);
-            let wanted = match kind {
-                ExpiryKind::Weekly => !is_last,
-                _ => is_last && kind.has_month(nominal.month()),
-            };
-            if !wanted {
-                continue;
-            }
-            let (date, certain) = self.shifted(&rule.exchange, nominal);
-            if first <= date && date <= last {
-                let doubtful = !certain || rule.origin.doubt.is_some();
-                let listing_doubtful = rule.count_doubt.is_some();
-                dates.push(Expiry { date, nominal, kind, doubtful, listing_doubtful });
-            }
+        let nominal = first.series(1.day()).take_while(move |date| *date <= until);
+        let expiries = nominal.filter_map(move |nominal| self.expiry_on(rules, kind, nominal));
+        expiries.filter(move |expiry| first <= expiry.date && expiry.date <= last)
+    }
+
+    /// The expiry of that kind which the rules name for `nominal`, if they do.
+    fn expiry_on(&self, rules: &[&ExpiryRuleRow], kind: ExpiryKind, nominal: Date) -> Option<Expiry> {
+        let rule = rules.iter().rfind(|rule| rule.kind == kind && rule.span.contains(nominal))?;
+        let in_last_week = nominal.day() + 7 > nominal.days_in_month();
+        let wanted = match kind {
+            ExpiryKind::Weekly => !in_last_week,
+            _ => in_last_week && kind.has_month(nominal.month()),
+        };
+        if !wanted || rule.weekday != nominal.weekday() {
+            return None;
         }
-        dates
+        let (date, certain) = self.shifted(&rule.exchange, nominal);
+        Some(Expiry {
+            date,
+            nominal,
+            kind,
+            doubtful: !certain || rule.origin.doubt.is_some(),
+            listing_doubtful: rule.count_doubt.is_some(),
+        })
     }
 
     /// `nominal`, or the trading day before it; and whether every date on the way was known.
@@ -236,8 +248,4 @@ impl Calendar {
 fn last_close(sessions: &[Session]) -> Option<Time> {
     let trading = sessions.iter().filter(|session| session.kind.is_continuous() && session.scope.is_main());
     trading.map(|session| session.end).max()
-}
-
-fn is_last_of_month(date: Date) -> bool {
-    date.day() + 7 > date.days_in_month()
 }
