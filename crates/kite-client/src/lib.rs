@@ -1,1 +1,49 @@
-//! kite-client
+//! Conversations with Kite Connect. For now the ticker: market data and order updates over a pool of websockets
+//! that follow a desired state and tell, in order, everything they know about what they did not deliver.
+//!
+//! This crate refuses to know where wishes come from, what happens to a tick, how a token is got, and the bytes
+//! themselves (`kite-wire` does). It starts no thread and no detached task, keeps no state in statics, and installs
+//! no metrics recorder.
+//!
+//! ```
+//! # async fn example() -> Result<(), kite_client::KiteError> {
+//! use std::sync::Arc;
+//! use kite_client::{AccessToken, ApiKey, Ticker, TickerConfig, TickerCredentials, TickerMetrics};
+//! use market_model::{InstrumentToken, Mode, SubscriptionSet, SystemClock};
+//!
+//! let login = TickerCredentials {
+//!     api_key: ApiKey::new("key"),
+//!     access_token: AccessToken::new("token"),
+//!     generation: 1,
+//! };
+//! let (_keep_for_renewal, credentials) = tokio::sync::watch::channel(Some(login));
+//! let (ticker, handle, mut streams) = Ticker::new(
+//!     TickerConfig::default(),
+//!     Arc::from("main"),
+//!     credentials,
+//!     Arc::new(SystemClock),
+//!     TickerMetrics::noop(),
+//! )?;
+//! let mut wishes = SubscriptionSet::new();
+//! wishes.insert(InstrumentToken(408_065), Mode::Full);
+//! handle.set_desired(wishes);
+//! let shutdown = tokio_util::sync::CancellationToken::new();
+//! let print = async { while let Some(event) = streams.feed.recv().await { drop(event) } };
+//! tokio::join!(ticker.run(shutdown), print);
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod rest;
+mod secret;
+mod ticker;
+
+pub use error::KiteError;
+pub use rest::{KiteRest, RestError};
+pub use secret::{AccessToken, ApiKey};
+pub use ticker::{
+    ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus, Endpoint,
+    SubscriptionCounts, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle,
+    TickerMetrics, TickerStatus, TickerStreams, plan_connections,
+};

@@ -1,0 +1,341 @@
+//! The market-data ticker: wishes in, one ordered feed out, over a pool of connections that keep themselves up.
+
+mod backlog;
+mod config;
+mod connect;
+mod connection;
+mod endpoint;
+mod gate;
+mod intake;
+mod ledger;
+mod liveness;
+mod metrics;
+mod outlet;
+mod plan;
+mod session;
+mod socket;
+mod status;
+mod text;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kite_wire::TextMessage;
+use market_model::{
+    Clock, ConnectionId, DisconnectReason, FeedEvent, Subscription, SubscriptionChange, SubscriptionSet,
+    SubscriptionState,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+pub use self::config::{TickerConfig, TickerCredentials};
+pub use self::connect::{ByteStream, Connect, TcpTls};
+pub use self::endpoint::Endpoint;
+pub use self::ledger::SubscriptionCounts;
+pub use self::metrics::TickerMetrics;
+pub use self::plan::{ConnectionLimits, ConnectionPlan, plan_connections};
+pub use self::status::{ConnectionState, ConnectionStatus, TickerStatus};
+
+use self::connection::{Connection, Orders, Shared};
+use self::endpoint::TickerUrl;
+use self::gate::TokenGate;
+use self::outlet::Outlet;
+use self::status::Board;
+use self::text::TextOutlet;
+use crate::KiteError;
+
+/// A connection task that panicked is started again after this long: not at once, in case it panics on every start.
+const PANIC_DELAY: Duration = Duration::from_secs(1);
+
+/// The ticker of one account. Made by [`Ticker::new`], it does nothing until [`Ticker::run`].
+pub struct Ticker {
+    account: Arc<str>,
+    shared: Arc<Shared>,
+    credentials: watch::Receiver<Option<TickerCredentials>>,
+    desired: watch::Receiver<Arc<SubscriptionSet>>,
+    reconnects: Vec<watch::Receiver<u64>>,
+    feed: mpsc::Sender<FeedEvent>,
+    texts: mpsc::Sender<TextMessage>,
+    seed: u64,
+}
+
+/// The command side of a ticker. Clones command the same one.
+#[derive(Clone)]
+pub struct TickerHandle {
+    account: Arc<str>,
+    shared: Arc<Shared>,
+    desired: watch::Sender<Arc<SubscriptionSet>>,
+    reconnects: Arc<[watch::Sender<u64>]>,
+}
+
+/// Where a ticker's output arrives. Both end when [`Ticker::run`] has ended.
+#[derive(Debug)]
+pub struct TickerStreams {
+    /// Ticks and what is known about ticks that are missing, in order per connection. When it is full, ticks are
+    /// dropped, counted, and told as a [`Gap`](market_model::Gap); everything else waits.
+    pub feed: mpsc::Receiver<FeedEvent>,
+    /// Order updates, errors and notices. Read `/orders` after each [`FeedEvent::Reconnected`], because updates
+    /// may be lost while a connection is down. Drop it if nobody wants them.
+    pub text: mpsc::Receiver<TextMessage>,
+}
+
+/// Why [`Ticker::run`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TickerEnd {
+    /// It was told to.
+    Shutdown,
+    /// Nobody reads the feed any more.
+    FeedClosed,
+}
+
+// === impl Ticker ===
+
+impl Ticker {
+    /// A ticker for `account` that connects over TCP and TLS.
+    ///
+    /// `credentials` may hold `None` at first; the connections wait for a login.
+    ///
+    /// # Errors
+    /// [`KiteError`] when a setting cannot work.
+    pub fn new(
+        config: TickerConfig,
+        account: Arc<str>,
+        credentials: watch::Receiver<Option<TickerCredentials>>,
+        clock: Arc<dyn Clock>,
+        metrics: TickerMetrics,
+    ) -> Result<(Self, TickerHandle, TickerStreams), KiteError> {
+        let connector = TcpTls::new(&config.extra_roots)?;
+        Self::with_connector(config, account, credentials, clock, metrics, Arc::new(connector))
+    }
+
+    /// [`Ticker::new`] with another way to open connections.
+    ///
+    /// # Errors
+    /// [`KiteError`] when a setting cannot work.
+    pub fn with_connector(
+        config: TickerConfig,
+        account: Arc<str>,
+        credentials: watch::Receiver<Option<TickerCredentials>>,
+        clock: Arc<dyn Clock>,
+        metrics: TickerMetrics,
+        connector: Arc<dyn Connect>,
+    ) -> Result<(Self, TickerHandle, TickerStreams), KiteError> {
+        config.check()?;
+        let url = TickerUrl::parse(&config.url)?;
+        let connections = config.limits.connections;
+        let (feed, feed_events) = mpsc::channel(config.feed_capacity);
+        let (texts, text_messages) = mpsc::channel(config.text_capacity);
+        let (desired, wishes) = watch::channel(Arc::new(SubscriptionSet::new()));
+        let (reconnect_senders, reconnects): (Vec<_>, Vec<_>) =
+            (0..connections).map(|_| watch::channel(0)).unzip();
+        let seed = config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let shared = Arc::new(Shared {
+            config,
+            url,
+            connector,
+            clock,
+            gate: TokenGate::default(),
+            board: Board::new(connections),
+            metrics,
+        });
+        let handle = TickerHandle {
+            account: account.clone(),
+            shared: shared.clone(),
+            desired,
+            reconnects: reconnect_senders.into(),
+        };
+        let ticker = Self { account, shared, credentials, desired: wishes, reconnects, feed, texts, seed };
+        let streams = TickerStreams { feed: feed_events, text: text_messages };
+        Ok((ticker, handle, streams))
+    }
+
+    /// Keeps the connections up until `shutdown` is cancelled or the feed's receiver is dropped; then closes them
+    /// politely, delivers what still waits, and ends, within about twice
+    /// [`close_timeout`](TickerConfig::close_timeout).
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops every socket without a close frame. Nothing is left running.
+    pub async fn run(mut self, shutdown: CancellationToken) -> TickerEnd {
+        // Its own, because it also ends when nobody listens.
+        let stop = shutdown.child_token();
+        let mut tasks = JoinSet::new();
+        let mut indexes: Vec<(Id, u8)> = Vec::new();
+        let (wishes, receivers): (Vec<_>, Vec<_>) =
+            (self.reconnects.iter()).map(|_| watch::channel(Arc::new(SubscriptionSet::new()))).unzip();
+        for (index, desired) in (0u8..).zip(&receivers) {
+            let connection = self.connection(index, desired.clone(), &stop);
+            indexes.push((self.spawn(&mut tasks, connection, Duration::ZERO), index));
+        }
+        let surplus_id = self.id(self.shared.config.limits.connections - 1);
+        let metrics = self.shared.metrics.clone();
+        let mut surplus_outlet = Outlet::new(surplus_id, self.feed.clone(), metrics);
+        let mut plan = ConnectionPlan::default();
+        self.desired.mark_changed();
+        let end = loop {
+            tokio::select! {
+                () = stop.cancelled() => break TickerEnd::Shutdown,
+                () = self.feed.closed() => break TickerEnd::FeedClosed,
+                Ok(()) = self.desired.changed() => {
+                    let desired = self.desired.borrow_and_update().clone();
+                    let next = plan_connections(&desired, &plan, self.shared.config.limits);
+                    self.tell_surplus(&plan.rejected, &next, &mut surplus_outlet);
+                    for (wish, carried) in wishes.iter().zip(&next.connections) {
+                        wish.send_if_modified(|held| {
+                            let differs = **held != *carried;
+                            if differs {
+                                *held = Arc::new(carried.clone());
+                            }
+                            differs
+                        });
+                    }
+                    plan = next;
+                }
+                () = surplus_outlet.room(), if surplus_outlet.has_backlog() => {}
+                Some(ended) = tasks.join_next_with_id() => {
+                    if let Some(index) = self.ended(ended, &mut indexes) {
+                        let desired = receivers[usize::from(index)].clone();
+                        let connection = self.connection(index, desired, &stop);
+                        indexes.push((self.spawn(&mut tasks, connection, PANIC_DELAY), index));
+                    }
+                }
+            }
+        };
+        stop.cancel();
+        // Each connection takes at most one close timeout to close and one to deliver.
+        let patience = 2 * self.shared.config.close_timeout + Duration::from_millis(100);
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if timeout(patience, all).await.is_err() {
+            tracing::warn!(account = %self.account, "ticker connections did not close in time");
+        }
+        end
+    }
+
+    fn id(&self, index: u8) -> ConnectionId {
+        ConnectionId { account: self.account.clone(), index }
+    }
+
+    fn connection(
+        &self,
+        index: u8,
+        desired: watch::Receiver<Arc<SubscriptionSet>>,
+        stop: &CancellationToken,
+    ) -> Connection {
+        let metrics = &self.shared.metrics;
+        let orders = Orders {
+            credentials: self.credentials.clone(),
+            desired,
+            reconnects: self.reconnects[usize::from(index)].clone(),
+            shutdown: stop.clone(),
+        };
+        Connection::new(
+            self.id(index),
+            self.shared.clone(),
+            orders,
+            Outlet::new(self.id(index), self.feed.clone(), metrics.clone()),
+            TextOutlet::new(self.id(index), self.texts.clone(), metrics.clone()),
+            self.seed.wrapping_add(u64::from(index)),
+        )
+    }
+
+    fn spawn(&self, tasks: &mut JoinSet<()>, connection: Connection, delay: Duration) -> Id {
+        let span = tracing::info_span!("ticker", connection = %connection.id);
+        let stop = connection.orders.shutdown.clone();
+        let task = async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(delay) => {}
+            }
+            connection.run().await;
+        };
+        tasks.spawn(task.instrument(span)).id()
+    }
+
+    /// A connection task ended although nobody stopped it. Answers which.
+    fn ended(&self, ended: Result<(Id, ()), JoinError>, indexes: &mut Vec<(Id, u8)>) -> Option<u8> {
+        let (id, panicked) = match &ended {
+            Ok((id, ())) => (*id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let at = indexes.iter().position(|(known, _)| *known == id)?;
+        let (_, index) = indexes.swap_remove(at);
+        if panicked {
+            self.shared.metrics.panics.increment(1);
+            tracing::error!(account = %self.account, index, "ticker connection panicked, starting it again");
+        }
+        let now = self.shared.clock.now();
+        let metrics = self.shared.metrics.clone();
+        Outlet::new(self.id(index), self.feed.clone(), metrics).control(
+            FeedEvent::Reconnecting {
+                connection: self.id(index),
+                at: now,
+                attempt: 1,
+                delay: PANIC_DELAY,
+                reason: DisconnectReason::Io("connection task panicked".into()),
+            },
+            now,
+        );
+        Some(index)
+    }
+
+    /// Says which wishes no connection has room for, and which of those before are no longer wanted. What found
+    /// room is told by its connection. They are told on the last connection, the one that is full.
+    fn tell_surplus(&self, before: &[Subscription], plan: &ConnectionPlan, outlet: &mut Outlet) {
+        let fresh = |wish: &&Subscription| !before.contains(wish);
+        let mut changes: Vec<SubscriptionChange> = (plan.rejected.iter().filter(fresh))
+            .map(|wish| SubscriptionChange {
+                token: wish.token,
+                mode: wish.mode,
+                state: SubscriptionState::Rejected,
+            })
+            .collect();
+        let rejected: SubscriptionSet = plan.rejected.iter().copied().collect();
+        let gone = (before.iter())
+            .filter(|wish| rejected.mode(wish.token).is_none() && plan.home_of(wish.token).is_none());
+        changes.extend(gone.map(|wish| SubscriptionChange {
+            token: wish.token,
+            mode: wish.mode,
+            state: SubscriptionState::Removed,
+        }));
+        self.shared.board.set_surplus(plan.rejected.iter().map(|wish| wish.token));
+        if changes.is_empty() {
+            return;
+        }
+        if !plan.rejected.is_empty() {
+            tracing::error!(
+                account = %self.account,
+                surplus = plan.rejected.len(),
+                first = %plan.rejected[0].token,
+                "more instruments wanted than the connections can carry"
+            );
+        }
+        let now = self.shared.clock.now();
+        let connection = self.id(self.shared.config.limits.connections - 1);
+        outlet.control(FeedEvent::Subscriptions { connection, changes }, now);
+    }
+}
+
+// === impl TickerHandle ===
+
+impl TickerHandle {
+    /// Wants exactly `desired` from now on. Only the newest wish counts; nothing queues.
+    pub fn set_desired(&self, desired: SubscriptionSet) {
+        self.desired.send_replace(Arc::new(desired));
+    }
+
+    /// Closes connection `index` and opens it again, or tries at once if it is waiting. Answers whether there is
+    /// such a connection. A refused token is not tried again by this.
+    pub fn reconnect(&self, index: u8) -> bool {
+        let sender = self.reconnects.get(usize::from(index));
+        sender.inspect(|sender| sender.send_modify(|count| *count += 1)).is_some()
+    }
+
+    /// How everything stands now.
+    pub fn status(&self) -> TickerStatus {
+        self.shared.board.read(self.account.clone(), self.shared.gate.is_shut())
+    }
+}

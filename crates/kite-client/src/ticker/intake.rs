@@ -1,0 +1,147 @@
+//! What comes out of a socket: frames to ticks, texts to messages, damage to holes.
+
+use std::sync::Arc;
+
+use kite_wire::{DecodeError, Frame, TextMessage, decode_frame};
+use market_model::{FeedEvent, Gap, GapCause, InstrumentToken, SubscriptionState, TickFrame, UnixNanos};
+
+use crate::ticker::connection::Connection;
+use crate::ticker::status::MAX_LISTED;
+
+/// Undecodable packets since the last report.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    from: UnixNanos,
+    lost: u64,
+    /// Whom it concerns, as long as every bad packet said so and they are few.
+    tokens: Option<Vec<InstrumentToken>>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// A binary frame.
+    pub(crate) fn take_frame(&mut self, bytes: &[u8]) {
+        let at = self.now();
+        let before = self.last_frame;
+        self.speaks(at);
+        self.shared.metrics.frames.increment(1);
+        self.shared.metrics.bytes.increment(bytes.len() as u64);
+        let (mut good, mut bad) = (0, 0);
+        if let Frame::Ticks(packets) = decode_frame(bytes) {
+            let mut ticks = Vec::with_capacity(most_packets(bytes.len(), packets.declared()));
+            packets.decode_into(&mut ticks, |error| {
+                bad += 1;
+                self.shared.metrics.decode_errors(error.kind()).increment(1);
+                if error.lost_packets() > 0 {
+                    let damage = self.damage.get_or_insert_with(|| Damage {
+                        from: before.unwrap_or(at),
+                        lost: 0,
+                        tokens: Some(Vec::new()),
+                    });
+                    damage.add(&error);
+                }
+            });
+            let unwanted =
+                (ticks.iter()).filter(|tick| !self.ledger.ticked(tick.token, tick.mode())).count() as u64;
+            if unwanted > 0 {
+                self.shared.metrics.unwanted_ticks.increment(unwanted);
+            }
+            good = ticks.len() as u64;
+            self.shared.metrics.ticks.increment(good);
+            if good > 0 {
+                let connection = self.id.clone();
+                self.outlet.ticks(TickFrame { connection, ts_recv: at, ticks });
+            }
+        }
+        self.shared.board.update(self.id.index, |status| {
+            status.last_frame = Some(at);
+            status.frames += 1;
+            status.ticks += good;
+            status.decode_errors += bad;
+        });
+    }
+
+    /// A text frame.
+    pub(crate) fn take_text(&mut self, text: &str) {
+        self.shared.metrics.texts.increment(1);
+        match TextMessage::parse(text) {
+            Ok(message) => {
+                if let TextMessage::Error(said) = &message {
+                    self.server_error(said);
+                }
+                self.texts.send(message);
+            }
+            Err(error) => {
+                self.shared.metrics.text_errors.increment(1);
+                tracing::warn!(%error, bytes = text.len(), "text frame not understood");
+            }
+        }
+    }
+
+    /// Tells the hole that undecodable packets left. The caller decides how often.
+    pub(crate) fn report_damage(&mut self) {
+        let Some(Damage { from, lost, tokens }) = self.damage.take() else {
+            return;
+        };
+        tracing::warn!(lost, "ticks could not be decoded");
+        let to = self.now();
+        let gap = Gap {
+            connection: self.id.clone(),
+            from,
+            to,
+            cause: GapCause::Undecodable,
+            tokens: tokens.map(Arc::from),
+            lost_ticks: Some(lost),
+        };
+        self.outlet.control(FeedEvent::Gap(gap), to);
+    }
+
+    /// Brings the status up to date with what is not counted frame by frame.
+    pub(crate) fn publish(&mut self) {
+        let subscriptions = self.ledger.counts();
+        let silent = self.ledger.in_state(SubscriptionState::Silent, MAX_LISTED);
+        let rejected = self.ledger.in_state(SubscriptionState::Rejected, MAX_LISTED);
+        let dropped = self.outlet.dropped_ticks();
+        self.shared.board.update(self.id.index, |status| {
+            status.subscriptions = subscriptions;
+            status.silent_tokens = silent;
+            status.rejected_tokens = rejected;
+            status.dropped_ticks = dropped;
+        });
+    }
+
+    fn server_error(&mut self, said: &str) {
+        tracing::warn!(said, "ticker server says error");
+        // "Can't subscribe to more than 3000 instruments." (protocol section 17.2)
+        if said.contains("more than") && said.contains("instruments") {
+            let refused = self.ledger.refused();
+            tracing::error!(refused, "subscriptions refused, the server's limit is below the configured one");
+            self.report_subscriptions();
+        }
+    }
+}
+
+// === impl Damage ===
+
+impl Damage {
+    fn add(&mut self, error: &DecodeError) {
+        self.lost = self.lost.saturating_add(u64::from(error.lost_packets()));
+        let token = match error {
+            DecodeError::PacketLength { token, .. } => *token,
+            _ => None,
+        };
+        self.tokens = self.tokens.take().zip(token).and_then(|(mut tokens, token)| {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+            (tokens.len() <= MAX_LISTED).then_some(tokens)
+        });
+    }
+}
+
+/// How many packets can be in a frame: what it declares, but no more than there are bytes for.
+fn most_packets(bytes: usize, declared: u16) -> usize {
+    const SMALLEST: usize = 2 + 8;
+    usize::from(declared).min(bytes / SMALLEST)
+}

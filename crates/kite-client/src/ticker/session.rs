@@ -1,0 +1,207 @@
+//! One established socket, from handshake to close: the loop that reads, writes, pings and listens to orders.
+
+use std::time::Duration;
+
+use kite_wire::TickerRequest;
+use market_model::DisconnectReason;
+use metrics::Gauge;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::TickerCredentials;
+use crate::ticker::connection::{Connection, End};
+use crate::ticker::liveness::{Liveness, LivenessTimes, Verdict};
+use crate::ticker::socket::{Socket, Turn, describe};
+
+/// State changes, damage and status are told at most this often; often enough for a person, rare enough for a feed.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// A share in a gauge that is given back when the holder goes, panics included.
+struct Share {
+    gauge: Gauge,
+    value: f64,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Runs one socket to its end.
+    pub(crate) async fn serve(&mut self, mut socket: Socket, generation: u64) -> End {
+        let _up = Share::new(&self.shared.metrics.connections, 1.0);
+        let mut carried = Share::new(&self.shared.metrics.subscribed_tokens, 0.0);
+        let config = &self.shared.config;
+        let times = LivenessTimes {
+            silence_after: config.silence_after,
+            ping_every: config.ping_every,
+            pong_timeout: config.pong_timeout,
+        };
+        let mut liveness = Liveness::new(times, self.answers_pings, Instant::now());
+        self.orders.reconnects.mark_unchanged();
+        self.take_wishes();
+        let mut next_report = Instant::now() + REPORT_EVERY;
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        let mut told: Option<TickerRequest> = None;
+        loop {
+            // One command at a time: what is wanted may change while it is written.
+            if socket.is_idle() {
+                told = self.ledger.next_command();
+                if let Some(command) = &told {
+                    socket.push(Message::text(command.to_json()));
+                    carried.set(self.ledger.served() as f64);
+                }
+            }
+            tokio::select! {
+                () = self.orders.shutdown.cancelled() => {
+                    self.close(&mut socket).await;
+                    return End::Stop;
+                }
+                Ok(()) = self.orders.reconnects.changed() => {
+                    self.close(&mut socket).await;
+                    return End::Again(DisconnectReason::Requested);
+                }
+                Ok(()) = self.orders.desired.changed() => {
+                    self.take_wishes();
+                    if self.is_idle() {
+                        self.close(&mut socket).await;
+                        return End::Idle;
+                    }
+                }
+                renewed = renewed(&mut self.orders.credentials, generation) => {
+                    tracing::info!(former = generation, renewed, "token renewed");
+                    self.close(&mut socket).await;
+                    return End::Again(DisconnectReason::TokenRenewed);
+                }
+                () = self.outlet.room(), if self.outlet.has_backlog() => {}
+                () = self.texts.room(), if self.texts.has_waiting() => {}
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if now >= next_report {
+                        next_report = now + REPORT_EVERY;
+                        self.report(now);
+                    }
+                    match liveness.check(now) {
+                        Verdict::WaitUntil(at) => timer.as_mut().reset(at.min(next_report)),
+                        Verdict::SendPing => socket.ping(),
+                        Verdict::Mute(quiet) => {
+                            self.tell_silent();
+                            return End::Later(DisconnectReason::NoHeartbeat(quiet));
+                        }
+                        Verdict::PongMissing(waited) => {
+                            let text = format!("no answer to our pings for {} ms", waited.as_millis());
+                            return End::Later(DisconnectReason::Io(text.into()));
+                        }
+                    }
+                }
+                turn = socket.turn() => match turn {
+                    Turn::Flushed => if told.take().is_some() {
+                        self.ledger.written(Instant::now());
+                        self.report_subscriptions();
+                    },
+                    Turn::Message(message) => {
+                        liveness.frame(Instant::now());
+                        if let Message::Pong(_) = message {
+                            liveness.pong();
+                            self.answers_pings = liveness.answers_pings();
+                        }
+                        if let Some(code) = self.take(message) {
+                            self.drain(&mut socket).await;
+                            return End::Later(DisconnectReason::ClosedByServer(code));
+                        }
+                    }
+                    Turn::Ended => return End::Later(DisconnectReason::ClosedByServer(None)),
+                    Turn::Failed(error) => return End::Later(reason_of(&error)),
+                },
+            }
+        }
+    }
+
+    /// Takes one message. Answers with the code when it is the server's close.
+    fn take(&mut self, message: Message) -> Option<Option<u16>> {
+        match message {
+            Message::Binary(bytes) => self.take_frame(&bytes),
+            Message::Text(text) => self.take_text(&text),
+            Message::Close(frame) => return Some(frame.map(|frame| frame.code.into())),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+        None
+    }
+
+    fn report(&mut self, now: Instant) {
+        self.ledger.sweep(now);
+        self.report_subscriptions();
+        self.report_damage();
+        self.publish();
+    }
+
+    /// Closes politely: close frame 1000, then whatever the server still says, for a bounded time.
+    async fn close(&mut self, socket: &mut Socket) {
+        socket.push(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })));
+        self.drain(socket).await;
+    }
+
+    /// Takes what still comes until the server's close frame, the end of the stream or the end of patience.
+    async fn drain(&mut self, socket: &mut Socket) {
+        let until = Instant::now() + self.shared.config.close_timeout;
+        while let Ok(turn) = timeout_at(until, socket.turn()).await {
+            match turn {
+                Turn::Message(message) => {
+                    if self.take(message).is_some() {
+                        return;
+                    }
+                }
+                Turn::Flushed => {}
+                Turn::Ended | Turn::Failed(_) => return,
+            }
+        }
+    }
+}
+
+/// Waits for a login of another generation.
+async fn renewed(credentials: &mut watch::Receiver<Option<TickerCredentials>>, generation: u64) -> u64 {
+    loop {
+        let newest = credentials.borrow_and_update().as_ref().map(|credentials| credentials.generation);
+        match newest {
+            Some(newest) if newest != generation => return newest,
+            // No sender, no other login ever.
+            _ => {
+                if credentials.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+}
+
+fn reason_of(error: &WsError) -> DisconnectReason {
+    match error {
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            DisconnectReason::ClosedByServer(None)
+        }
+        other => DisconnectReason::Io(describe(other).into()),
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    fn new(gauge: &Gauge, value: f64) -> Self {
+        gauge.increment(value);
+        Self { gauge: gauge.clone(), value }
+    }
+
+    fn set(&mut self, value: f64) {
+        self.gauge.increment(value - self.value);
+        self.value = value;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.gauge.decrement(self.value);
+    }
+}

@@ -1,0 +1,11 @@
+//! The ticker against a scripted server: in memory with paused time, and over loopback TCP and TLS.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
+
+mod feed;
+mod loopback;
+mod reconnect;
+mod rig;
+mod server;
+mod subscriptions;
+mod token;
