@@ -1,7 +1,38 @@
-//! gateway
-mod config;
+//! Composition only: configuration, wiring, adapters, shutdown.
+//!
+//! This crate refuses to hold any policy of its own. It is the one place that knows both the broker's side and the
+//! sinks; a program, or a test with two gateways in one process, gives it a [`Config`] and a clock.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{collections::BTreeMap, sync::Arc};
+//! use gateway::{Config, Gateway};
+//!
+//! // No account configured: the gateway brings its own simulated market.
+//! let env = BTreeMap::from([("GATEWAY_LISTEN".to_owned(), "127.0.0.1:0".to_owned())]);
+//! let gateway = Gateway::build(Config::read(&env, None)?, Arc::new(market_model::SystemClock), None).await?;
+//! println!("http://{}/", gateway.address());
+//! let stop = tokio_util::sync::CancellationToken::new();
+//! stop.cancel(); // usually by SIGTERM
+//! assert!(gateway.run(stop).await.is_clean());
+//! # Ok(()) }
+//! ```
+
+mod adapters;
+mod build;
+pub mod config;
 pub mod desired;
+mod error;
+mod feed;
+mod health;
+mod instruments;
+mod latency;
 pub mod logging;
 mod secret;
-pub use config::*;
+mod subscriptions;
+mod telemetry;
+
+pub use build::Gateway;
+pub use config::{Config, ConfigError, Env, ProcessEnv, SETTINGS};
+pub use error::StartError;
 pub use secret::Secret;

@@ -3,7 +3,7 @@
 mod redact;
 mod rotate;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -42,7 +42,9 @@ pub fn subscriber(config: &Config) -> io::Result<(impl tracing::Subscriber + Sen
     let (file, writer) =
         NonBlockingBuilder::default().buffered_lines_limit(FILE_QUEUE_LINES).lossy(true).finish(file);
     let dropped = file.error_counter();
-    let to_stdout = tracing_subscriber::fmt::layer().with_writer(redactor.clone().over(io::stdout));
+    let to_stdout = tracing_subscriber::fmt::layer()
+        .with_ansi(io::stdout().is_terminal())
+        .with_writer(redactor.clone().over(io::stdout));
     let to_stdout = if config.log.json {
         to_stdout.json().flatten_event(true).boxed()
     } else {

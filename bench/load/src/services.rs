@@ -1,0 +1,117 @@
+//! The programs of the measurement, stopped when dropped.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::scrape::Page;
+
+/// Simulator, Redis with a subscriber, gateway.
+pub(crate) struct Services {
+    gateway: Child,
+    gateway_addr: String,
+    redis: Child,
+    others: Vec<Child>,
+    folder: PathBuf,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Builds the gateway and the simulator as users run them.
+pub(crate) fn build() -> Result<(), Box<dyn Error>> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root()).args(["build", "--release", "--quiet", "-p", "kite-gateway", "-p", "kite-sim-server"]);
+    if cargo.status()?.success() { Ok(()) } else { Err("the programs do not build".into()) }
+}
+
+impl Services {
+    pub(crate) fn start(instruments: u32, rate: f64) -> Result<Self, Box<dyn Error>> {
+        let folder = std::env::temp_dir().join(format!("kite-bench-load-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        let program = |name: &str| Command::new(target.join("release").join(name));
+
+        let redis_port = free_port()?.to_string();
+        let redis = Command::new("redis-server")
+            .args(["--port", &redis_port, "--save", "", "--appendonly", "no", "--dir"])
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("cannot start redis-server: {error}; install it"))?;
+        let mut others = Vec::new();
+        let load = format!("{instruments}x{rate}");
+        let sim_addr = start_until_address(
+            program("kite-sim").args(["--listen", "127.0.0.1:0", "--load", &load, "--api-key", "load:secret:token"]),
+            &mut others,
+        )?;
+        let subscriber = Command::new("redis-cli")
+            .args(["-p", &redis_port, "psubscribe", "kg:v1:tick:*"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        others.push(subscriber);
+        let mut started = Vec::new();
+        let gateway_addr = start_until_address(
+            program("kite-gateway")
+                .env("GATEWAY_LISTEN", "127.0.0.1:0")
+                .env("GATEWAY_DATA_DIR", &folder)
+                .env("GATEWAY_SUBSCRIBE", "NIFTY:2:25:full,NSE:*:full")
+                .env("KITE_API_KEY", "load")
+                .env("KITE_ACCESS_TOKEN", "token")
+                .env("KITE_SIMULATED", "true")
+                .env("KITE_CONNECTIONS", "4")
+                .env("KITE_REST_URL", format!("http://{sim_addr}"))
+                .env("KITE_TICKER_URL", format!("ws://{sim_addr}"))
+                .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
+            &mut started,
+        )?;
+        let gateway = started.remove(0);
+        Ok(Self { gateway, gateway_addr, redis, others, folder })
+    }
+
+    pub(crate) fn gateway(&self) -> u32 {
+        self.gateway.id()
+    }
+
+    pub(crate) fn redis(&self) -> u32 {
+        self.redis.id()
+    }
+
+    pub(crate) fn metrics(&self) -> std::io::Result<Page> {
+        Page::scrape(&self.gateway_addr)
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for child in [&mut self.gateway, &mut self.redis].into_iter().chain(&mut self.others) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Starts a program and reads its output until it names the address it listens on; then lets it talk to nobody.
+fn start_until_address(command: &mut Command, into: &mut Vec<Child>) -> Result<String, Box<dyn Error>> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().ok_or("no output")?;
+    into.push(child);
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next() {
+        let line = line?;
+        if let Some(at) = line.find("http://127.0.0.1:") {
+            let address: String = line[at + 7..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+            std::thread::spawn(move || lines.for_each(drop));
+            return Ok(address.trim_end_matches([':', '.']).to_owned());
+        }
+    }
+    Err(format!("{} ended without naming its address", command.get_program().display()).into())
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,9 @@
+//! The shipped program against real clients, real services and faults.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod fake_kite;
+mod faults;
+mod http;
+mod process;
+mod start;

@@ -1,0 +1,4 @@
+//! Where two crates that do not know each other meet.
+
+pub(crate) mod catalog;
+pub(crate) mod simulator;
