@@ -22,13 +22,26 @@
 //! ```
 
 mod chain;
+mod coefficients;
+mod double_double;
+mod elementary;
+mod engine;
 mod forward;
 mod greeks;
 mod inputs;
-mod scalar;
+mod lanes;
+mod limits;
+mod moneyness;
+mod near;
+mod sensitivities;
+mod solve;
 mod status;
+mod terms;
+mod value;
+mod wide;
 
-pub use chain::{Chain, GreeksColumns, PriceColumns, VolatilityChain, greeks_at, implied_greeks};
+pub use chain::{AllColumns, Chain, GreeksColumns, PriceColumns, VolatilityChain};
+pub use engine::{Engine, Path};
 pub use forward::{ForwardError, ImpliedForward, ParityQuote, implied_forward};
 pub use greeks::{CALENDAR_DAYS_PER_YEAR, Greeks};
 pub use inputs::{OptionInputs, OptionKind, PricingModel};
@@ -40,7 +53,7 @@ pub use status::{ImpliedVolError, PricingError, Status};
 ///
 /// The first input that is out of its domain, in the order of [`Status`].
 pub fn price(option: &OptionInputs, volatility: f64) -> Result<f64, PricingError> {
-    greeks(option, volatility).map(|greeks| greeks.price)
+    Engine::best().price(option, volatility)
 }
 
 /// Value and all Greeks of an option at a volatility (per 1.00, so 0.2 is 20 %).
@@ -51,11 +64,7 @@ pub fn price(option: &OptionInputs, volatility: f64) -> Result<f64, PricingError
 ///
 /// The first input that is out of its domain, in the order of [`Status`].
 pub fn greeks(option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingError> {
-    let (status, greeks) = scalar::greeks(option, volatility);
-    match status.pricing_error() {
-        None => Ok(greeks),
-        Some(error) => Err(error),
-    }
+    Engine::best().greeks(option, volatility)
 }
 
 /// The volatility (per 1.00) at which the model returns this price.
@@ -65,6 +74,28 @@ pub fn greeks(option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingE
 /// The first input that is out of its domain or the bound the price violates, in the order of [`Status`]. There is
 /// no made-up answer: never zero, never NaN.
 pub fn implied_volatility(option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
-    scalar::implied_volatility(option, price)
-        .map_err(|status| status.implied_vol_error().unwrap_or(ImpliedVolError::BadPrice))
+    Engine::best().implied_volatility(option, price)
+}
+
+/// Implied volatility and five Greeks of every option of a chain. Nothing is allocated.
+///
+/// Where the status is not [`Status::Ok`] the numbers are NaN.
+///
+/// # Panics
+///
+/// When the slices differ in length.
+pub fn implied_greeks(chain: &Chain<'_>, out: &mut GreeksColumns<'_>) {
+    Engine::best().implied_greeks(chain, out);
+}
+
+/// Price and five Greeks of every option of a chain at given volatilities. Nothing is allocated.
+///
+/// [`Status::Expired`] and [`Status::ZeroVol`] have values (the limits); at the other statuses than
+/// [`Status::Ok`] the numbers are NaN.
+///
+/// # Panics
+///
+/// When the slices differ in length.
+pub fn greeks_at(chain: &VolatilityChain<'_>, out: &mut PriceColumns<'_>) {
+    Engine::best().greeks_at(chain, out);
 }

@@ -22,7 +22,7 @@ pub(crate) struct Row {
     pub(crate) inputs: OptionInputs,
     pub(crate) sigma: f64,
     pub(crate) forward_status: Status,
-    /// Absent where a double cannot hold it.
+    /// Absent where a double, or the scale of the error, cannot hold it.
     pub(crate) greeks: [Option<Exact>; 10],
     pub(crate) price_in: f64,
     pub(crate) iv_status: Status,
@@ -59,7 +59,7 @@ fn row(header: &[&str], line: &str) -> Row {
         sigma: number("sigma"),
         forward_status: status(text("fwd_class")),
         greeks: GREEK_NAMES
-            .map(|greek| Exact::parse(text(greek)).filter(|v| v.high == 0.0 || v.high.is_normal())),
+            .map(|greek| Exact::parse(text(greek)).filter(|v| v.high == 0.0 || v.high.abs() > 1e-280)),
         price_in: number("price_in"),
         iv_status: status(text("iv_class")),
         margin: number("margin").max(if text("margin").is_empty() { f64::INFINITY } else { 0.0 }),

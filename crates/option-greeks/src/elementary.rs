@@ -1,0 +1,106 @@
+//! Exponential, logarithm and Mills ratio for several lanes at once.
+//!
+//! The Mills ratio is `M(z) = (1 - N(z)) / phi(z)`; `gap` is `1 - z M(z) = -M'(z)`. Both are polynomials in a Moebius
+//! map of z, as in S. J. Shepherd and J. G. Laframboise, "Chebyshev approximation of (1+2x) exp(x^2) erfc x", Math.
+//! Comp. 36 (1981). Exponential and logarithm reduce by powers of two (W. J. Cody and W. Waite, 1980).
+
+use std::f64::consts::{LN_2, LOG2_E};
+
+use crate::coefficients::{ATANH, EXP, GAP, GAP_WIDE, LN_1P, MILLS, MILLS_WIDE};
+use crate::lanes::{Lanes, MAGIC};
+
+/// ln 2 in two parts; the first has 32 bits, so its product with an exponent is exact.
+pub(crate) const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
+pub(crate) const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// `exp(x) = 2^n (1 + fraction)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Exp<V> {
+    /// `n + MAGIC`, as [`Lanes::add_exponent`] wants it.
+    pub(crate) n: V,
+    pub(crate) fraction: V,
+}
+
+/// `exp(x + low)`, `low` being small against one. `|x|` may be up to a few thousand.
+#[inline(always)]
+pub(crate) fn exp<V: Lanes>(x: V, low: V) -> Exp<V> {
+    let n = x.mul_add(x.splat(LOG2_E), x.splat(MAGIC));
+    let k = n - MAGIC;
+    let r = k.neg_mul_add(x.splat(LN2_LOW), k.neg_mul_add(x.splat(LN2_HIGH), x) + low);
+    Exp { n, fraction: (r * r).mul_add(r.polynomial(&EXP), r) }
+}
+
+impl<V: Lanes> Exp<V> {
+    /// The value, when it is a normal number.
+    #[inline(always)]
+    pub(crate) fn value(self) -> V {
+        (self.fraction + 1.0).add_exponent(self.n)
+    }
+
+    /// `a` times `2^n`, for `|n| < 2000`.
+    #[inline(always)]
+    pub(crate) fn scaled(self, a: V) -> V {
+        let k = self.n - MAGIC;
+        let half = k * 0.5 + MAGIC;
+        let rest = (k - (half - MAGIC)) + MAGIC;
+        let one = a.splat(1.0);
+        a * one.add_exponent(half) * one.add_exponent(rest)
+    }
+
+    /// `a` times the value, through the subnormal numbers down to zero, for `|n| < 2000`.
+    #[inline(always)]
+    pub(crate) fn times(self, a: V) -> V {
+        self.scaled(a * (self.fraction + 1.0))
+    }
+}
+
+/// `ln(x)` for positive normal numbers, relatively accurate near one.
+#[inline(always)]
+pub(crate) fn ln<V: Lanes>(x: V) -> V {
+    let (e, m) = x.split();
+    let q = (m - 1.0) / (m + 1.0);
+    let y = q * q;
+    let series = (q * y).mul_add(y.polynomial(&ATANH), q);
+    e.mul_add(e.splat(LN2_HIGH), (series + series) + e * LN2_LOW)
+}
+
+/// `ln(1 + e)` for `|e| <= 0.01`.
+#[inline(always)]
+pub(crate) fn ln_1p_small<V: Lanes>(e: V) -> V {
+    (e * e).mul_add(e.polynomial(&LN_1P), e)
+}
+
+/// `ln(x)` to about six digits, for positive normal numbers.
+#[inline(always)]
+pub(crate) fn ln_rough<V: Lanes>(x: V) -> V {
+    let (e, m) = x.split();
+    let y = m - 1.0;
+    e.mul_add(e.splat(LN_2), y * y.polynomial(&crate::coefficients::LN_ROUGH))
+}
+
+/// `M(z)` for `-0.36 <= z <= 8.7`.
+#[inline(always)]
+pub(crate) fn mills<V: Lanes>(z: V) -> V {
+    let v = z.splat(1.0) / (z + 5.0);
+    v * ((z - 5.0) * v).polynomial(&MILLS)
+}
+
+/// `1 - z M(z)` for `0 <= z <= 8.7`, absolutely accurate.
+#[inline(always)]
+pub(crate) fn gap<V: Lanes>(z: V) -> V {
+    ((z - 5.0) / (z + 5.0)).polynomial(&GAP)
+}
+
+/// `M(z)` for `z >= -1`.
+#[inline(always)]
+pub(crate) fn mills_wide<V: Lanes>(z: V) -> V {
+    let v = z.splat(1.0) / (z + 5.0);
+    v * ((z - 3.0) * v).polynomial(&MILLS_WIDE)
+}
+
+/// `1 - z M(z)` for `z >= 0`.
+#[inline(always)]
+pub(crate) fn gap_wide<V: Lanes>(z: V) -> V {
+    let v = z.splat(1.0) / (z + 5.0);
+    v * v * ((z - 3.0) * v).polynomial(&GAP_WIDE)
+}

@@ -1,0 +1,207 @@
+//! The fast kernel, for the box where markets live: `a <= 0.6`, `s <= 0.7`, `z <= 8.6`.
+//!
+//! Notation of all kernels: `x = ln(U/K)`, `a = |x|`, `s = sigma sqrt(T)`, `z = a/s`, `t = s/2`, `M` the Mills ratio, and
+//! `b` the out-of-the-money price over `sqrt(UK)`. Then `db/ds = b' = exp(-(z^2+t^2)/2) / sqrt(2 pi)` and
+//! `b = b' (M(z-t) - M(z+t)) = b' s O`, where `O = (M(z-t) - M(z+t)) / 2t`. One exponential and one Mills ratio give
+//! everything. The identities follow from `M' = zM - 1` and Black's formula (F. Black, J. Financ. Econ. 3, 1976).
+//!
+//! A volatility takes three stages: [`seed`], good to 3e-5; [`step`], one Householder step of order four on `ln b`,
+//! which leaves less than 1e-16; and the division by `sqrt(T)` with all roundings carried along.
+
+use crate::coefficients::{SEED_C1, SEED_C2, SEED_MAX, SEED_P, SEED_Q};
+use crate::elementary::{Exp, exp, gap, ln_1p_small, ln_rough, mills};
+use crate::lanes::{Lanes, Mask};
+use crate::moneyness::Moneyness;
+use crate::terms::Terms;
+
+/// `1/sqrt(2 pi)` and `sqrt(2 pi)`.
+pub(crate) const INVERSE_ROOT_2PI: f64 = 0.398_942_280_401_432_7;
+pub(crate) const ROOT_2PI: f64 = 2.506_628_274_631_000_2;
+
+/// Corners of the box.
+const LARGEST_Y: f64 = 0.0848;
+const LARGEST_A: f64 = 0.6;
+const LARGEST_Z: f64 = 8.6;
+const LARGEST_S: f64 = 0.7;
+/// Below it five terms of the odd part reach the last bit; above, ten.
+const FEW_TERMS: f64 = 0.1;
+/// The series of the step hold for relative changes up to this; the seed is a hundred times better.
+const LARGEST_RESIDUAL: f64 = 0.01;
+
+/// A first guess.
+#[derive(Clone, Copy)]
+pub(crate) struct Seed<V: Lanes> {
+    /// Total volatility.
+    pub(crate) s: V,
+    /// Where the guess can be trusted.
+    pub(crate) inside: V::Mask,
+}
+
+/// The solution of `b(a, s) = beta`, as the guess and its relative correction, with the odd part at the guess.
+#[derive(Clone, Copy)]
+pub(crate) struct Solution<V: Lanes> {
+    pub(crate) guess: V,
+    pub(crate) correction: V,
+    inverse_guess: V,
+    z: V,
+    odd: V,
+    /// Where the step held what it promises.
+    pub(crate) inside: V::Mask,
+}
+
+/// What the Greeks need of the normalised problem, at a total volatility `s`.
+#[derive(Clone, Copy)]
+pub(crate) struct Local<V> {
+    pub(crate) s: V,
+    pub(crate) inverse_s: V,
+    pub(crate) z: V,
+    /// `b/b'`.
+    pub(crate) ratio: V,
+    /// `M(z-t)`.
+    pub(crate) mills_minus: V,
+}
+
+/// Whether moneyness and time value lie in the box, as far as can be told without a guess.
+#[inline(always)]
+pub(crate) fn eligible<V: Lanes>(m: &Moneyness<V>, time_value: V) -> V::Mask {
+    let smallest = time_value.splat(1e-290);
+    (m.y.lt(m.y.splat(LARGEST_Y)) & m.a.lt(m.a.splat(LARGEST_A))) & smallest.lt(time_value)
+}
+
+/// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
+///
+/// With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
+/// with the weight `exp(-u^2/8)` on the variance, which moves it by `s^2 (c1 + c2 s^2)`.
+#[inline(always)]
+pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
+    let (s, trusted) = bachelier_seed(a, beta);
+    Seed { s, inside: trusted & s.lt(s.splat(LARGEST_S)) }
+}
+
+/// The guess, and where its rational function holds; it fades beyond `s = 1`.
+#[inline(always)]
+pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
+    let k = ((a * INVERSE_ROOT_2PI) / beta).max(a.splat(1e-9));
+    let l = ln_rough(k + 1.0);
+    let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
+    let inverse = a.splat(1.0) / (p * q);
+    let bachelier = (k * beta) * ((q * q) * (inverse * ROOT_2PI));
+    let s2 = bachelier * bachelier;
+    let inverse_q = inverse * p;
+    let c1 = l.polynomial(&SEED_C1) * inverse_q;
+    let c2 = l.polynomial(&SEED_C2) * inverse_q;
+    let s = bachelier.mul_add(s2 * s2.mul_add(c2, c1), bachelier);
+    (s, l.lt(l.splat(SEED_MAX)))
+}
+
+/// One step of order four from the guess to the solution of `b(a, s) = beta`.
+///
+/// The residual `beta/b - 1` is formed as `(beta 2^n (1+p) - s O) / (s O)` with `exp = 2^n (1+p)`, and `z^2` carries what
+/// its rounding lost: otherwise these roundings would be all there is to see in the result.
+#[inline(always)]
+pub(crate) fn step<V: Lanes>(a: V, a_low: V, beta: V, s: V) -> Solution<V> {
+    let inverse = s.splat(1.0) / s;
+    let z = a * inverse;
+    let z_low = (z.neg_mul_add(s, a) + a_low) * inverse;
+    let z2 = z * z;
+    let z2_low = z.mul_add(z, -z2) + (z + z) * z_low;
+    let t2 = (s * s) * 0.25;
+    let twice = z2 + t2;
+    let twice_low = z2_low + (t2 - (twice - z2));
+    let Exp { n, fraction } = exp(twice * 0.5, twice_low * 0.5);
+    let odd = odd_part(z2, gap(z), t2);
+    let kappa = s.splat(1.0) / odd;
+    let model = s * odd;
+    let model_low = s.neg_mul_add(odd, model);
+    let market = (beta * ROOT_2PI).add_exponent(n);
+    let residual = (market.mul_add(fraction, market - model) + model_low) * (inverse * kappa);
+    let nu = ln_1p_small(residual) * odd;
+    // Derivatives of ln b with respect to s, over the first one, times s and s^2.
+    let g = z2 - t2;
+    let h2 = g - kappa;
+    let h3 = g.mul_add(g, kappa.mul_add((kappa + kappa) - g * 3.0, -(z2 * 3.0 + t2)));
+    let c3 = h3.mul_add(s.splat(-1.0 / 6.0), h2 * (h2 * 0.5));
+    let correction = nu.mul_add(nu * nu.mul_add(c3, h2 * -0.5), nu);
+    let inside = residual.abs().lt(s.splat(LARGEST_RESIDUAL));
+    Solution { guess: s, correction, inverse_guess: inverse, z, odd, inside }
+}
+
+/// `O = (M(z-t) - M(z+t)) / 2t` by its Taylor series in `t^2`, from `gap = 1 - z M(z)`.
+///
+/// The terms are odd derivatives of `M`, which follow a three-term recurrence: with `B_k` the k-th over `(2k+1)!`,
+/// `B_(k+1) = ((z^2 + 4k+3) B_k - B_(k-1)) / ((2k+2)(2k+3))`. Nothing cancels, however small `t` is.
+#[inline(always)]
+pub(crate) fn odd_part<V: Lanes>(z2: V, gap: V, t2: V) -> V {
+    let b0 = gap;
+    let b1 = (z2 + 3.0).mul_add(b0, z2.splat(-1.0)) * (1.0 / 6.0);
+    let b2 = odd_term::<V, 1>(z2, b1, b0);
+    let b3 = odd_term::<V, 2>(z2, b2, b1);
+    let b4 = odd_term::<V, 3>(z2, b3, b2);
+    // Each lane decides for itself, so that its bits do not depend on its neighbours.
+    let few = t2.lt(t2.splat(FEW_TERMS * FEW_TERMS / 4.0));
+    let rest = if few.all() {
+        t2.splat(0.0)
+    } else {
+        let b5 = odd_term::<V, 4>(z2, b4, b3);
+        let b6 = odd_term::<V, 5>(z2, b5, b4);
+        let b7 = odd_term::<V, 6>(z2, b6, b5);
+        let b8 = odd_term::<V, 7>(z2, b7, b6);
+        let b9 = odd_term::<V, 8>(z2, b8, b7);
+        let rest = b9.mul_add(t2, b8).mul_add(t2, b7).mul_add(t2, b6).mul_add(t2, b5);
+        V::select(few, t2.splat(0.0), rest)
+    };
+    rest.mul_add(t2, b4).mul_add(t2, b3).mul_add(t2, b2).mul_add(t2, b1).mul_add(t2, b0)
+}
+
+/// `B_(K+1)` from the two before it.
+#[inline(always)]
+fn odd_term<V: Lanes, const K: usize>(z2: V, b: V, before: V) -> V {
+    let (k, scale) = (K as f64, ((2 * K + 2) * (2 * K + 3)) as f64);
+    (z2 + (4.0 * k + 3.0)).mul_add(b, -before) * (1.0 / scale)
+}
+
+impl<V: Lanes> Solution<V> {
+    /// `sigma = s / sqrt(T)`, rounded once.
+    #[inline(always)]
+    pub(crate) fn volatility(&self, terms: &Terms) -> V {
+        let inverse = terms.inverse_root_t;
+        let high = self.guess * inverse.high;
+        let low = self.guess.mul_add(high.splat(inverse.high), -high) + self.guess * inverse.low;
+        high + high.mul_add(self.correction, low)
+    }
+
+    /// The normalised problem at the solution, moved there from the guess by three Taylor terms in `ln s`:
+    /// `dO/d ln s = 1 - (1+g) O` with `g = z^2 - t^2`.
+    #[inline(always)]
+    pub(crate) fn local(&self) -> Local<V> {
+        let (rel, odd) = (self.correction, self.odd);
+        let (z2, t2) = (self.z * self.z, (self.guess * self.guess) * 0.25);
+        let (g, h) = (z2 - t2, z2 + t2);
+        let shift = rel.mul_add(rel * rel.mul_add(rel.splat(1.0 / 3.0), rel.splat(-0.5)), rel);
+        let c = g + 1.0;
+        let d1 = c.neg_mul_add(odd, odd.splat(1.0));
+        let d2 = c.neg_mul_add(d1, (h + h) * odd);
+        let d3 = c.neg_mul_add(d2, (h.mul_add(d1, -(g * odd))) * 4.0);
+        let moved = shift.mul_add((shift * 0.5).mul_add((shift * (1.0 / 3.0)).mul_add(d3, d2), d1), odd);
+        let s = self.guess.mul_add(rel, self.guess);
+        // 1/(1 + rel) to the same order.
+        let shrink = -rel.neg_mul_add(rel.neg_mul_add(rel, rel), rel);
+        let inverse_s = self.inverse_guess.mul_add(shrink, self.inverse_guess);
+        let z = self.z.mul_add(shrink, self.z);
+        Local { s, inverse_s, z, ratio: s * moved, mills_minus: mills(z - s * 0.5) }
+    }
+}
+
+/// The normalised problem at a given total volatility, with `b'` and where it lies in the box.
+#[inline(always)]
+pub(crate) fn at<V: Lanes>(m: &Moneyness<V>, s: V) -> (Local<V>, V, V::Mask) {
+    let inverse_s = s.splat(1.0) / s;
+    let z = m.a * inverse_s;
+    let (z2, t2) = (z * z, (s * s) * 0.25);
+    let inside = (m.y.lt(s.splat(LARGEST_Y)) & m.a.lt(s.splat(LARGEST_A)))
+        & (z.lt(s.splat(LARGEST_Z)) & s.lt(s.splat(LARGEST_S)))
+        & s.splat(1e-290).lt(s);
+    let slope = exp((z2 + t2) * -0.5, s.splat(0.0)).value() * INVERSE_ROOT_2PI;
+    let ratio = s * odd_part(z2, gap(z), t2);
+    (Local { s, inverse_s, z, ratio, mills_minus: mills(z - s * 0.5) }, slope, inside)
+}

@@ -1,0 +1,187 @@
+//! What all options of one call share: discounting, carry and the factors of the Greeks.
+//!
+//! The kernels work in *kernel money*: undiscounted for Black-76, where the price is multiplied by `growth`, and today's
+//! money for Black-Scholes-Merton. In kernel money every option is worth `sqrt(U K) b(|x|, s)` out of the money, with
+//! `U` and `K` the prices of the two legs and `x = ln(U/K)`. The forward is never formed: for a spot the legs are
+//! `S + S expm1(-qT)` and `K + K expm1(-rT)`, and `x = ln(S/K) + (r-q)T`, so nothing cancels when T is small.
+
+use crate::double_double::DoubleDouble;
+use crate::{PricingModel, Status};
+
+/// Constants of a call. See the head of this file for kernel money.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The forward or spot as given.
+    pub(crate) underlying: f64,
+    /// True for Black-Scholes-Merton.
+    pub(crate) is_spot: bool,
+    /// Price in kernel money = price times this.
+    pub(crate) growth: DoubleDouble,
+    /// Price = price in kernel money times this.
+    pub(crate) discount: f64,
+    /// `(r-q)T`, what turns `ln(S/K)` into `x`; zero for Black-76.
+    pub(crate) carry: DoubleDouble,
+    /// `S expm1(-qT)`; zero for Black-76.
+    pub(crate) spot_shift: DoubleDouble,
+    /// `expm1(-rT)`; zero for Black-76.
+    pub(crate) strike_shift: DoubleDouble,
+    /// The dearest a call can be, in kernel money: the whole spot leg.
+    pub(crate) call_maximum: DoubleDouble,
+    /// The square root of the spot leg times that of the discounting of the strike leg, in kernel money.
+    pub(crate) root: f64,
+    /// `sqrt(T)` and its reciprocal.
+    pub(crate) root_t: f64,
+    pub(crate) inverse_root_t: DoubleDouble,
+    /// Discounting of the two legs in the option's money.
+    pub(crate) spot_discount: f64,
+    /// The whole spot leg in the option's money.
+    pub(crate) whole_spot: f64,
+    pub(crate) strike_discount: f64,
+    /// Factors of the Greeks.
+    pub(crate) factors: Factors,
+}
+
+/// Where the two models differ in their Greeks: `theta = price_decay * price + sign (spot_decay * spot_leg -
+/// strike_decay * strike_leg) - ...` and `rho = price_rho * price + sign strike_rho * strike_leg`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factors {
+    pub(crate) years: f64,
+    pub(crate) half_inverse_years: f64,
+    pub(crate) inverse_underlying: f64,
+    pub(crate) price_decay: f64,
+    pub(crate) spot_decay: f64,
+    pub(crate) strike_decay: f64,
+    pub(crate) price_rho: f64,
+    pub(crate) strike_rho: f64,
+    /// The yield of the spot leg, which is the rate for Black-76.
+    pub(crate) leg_yield: f64,
+    /// Rate less that yield.
+    pub(crate) net_rate: f64,
+}
+
+/// Largest `|rT|` and `|qT|`: beyond it the discount factor leaves the range of doubles.
+const LARGEST_EXPONENT: f64 = 690.0;
+
+/// A positive finite number.
+pub(crate) fn is_price(x: f64) -> bool {
+    x > 0.0 && x < f64::INFINITY
+}
+
+impl Terms {
+    /// Checks what a call shares and prepares its constants.
+    ///
+    /// A bad strike comes before everything but a bad underlying in the order of statuses; the caller looks at strikes.
+    #[inline(always)]
+    pub(crate) fn new(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
+        let underlying = model.underlying();
+        if !is_price(underlying) {
+            return Err(Status::BadUnderlying);
+        }
+        if !(0.0..f64::INFINITY).contains(&years) {
+            return Err(Status::BadExpiry);
+        }
+        if years == 0.0 {
+            return Err(Status::Expired);
+        }
+        let in_range = |rate: f64| rate.is_finite() && (rate * years).abs() <= LARGEST_EXPONENT;
+        let root_t = years.sqrt();
+        let half_inverse_years = (0.5 / years).min(f64::MAX);
+        let inverse_underlying = (1.0 / underlying).min(f64::MAX);
+        if !in_range(rate) {
+            return Err(Status::BadRate);
+        }
+        let shared = Self {
+            underlying,
+            is_spot: false,
+            growth: DoubleDouble::ONE,
+            discount: 1.0,
+            carry: DoubleDouble::default(),
+            spot_shift: DoubleDouble::default(),
+            strike_shift: DoubleDouble::default(),
+            call_maximum: DoubleDouble { high: underlying, low: 0.0 },
+            root: underlying.sqrt(),
+            root_t,
+            inverse_root_t: inverse_root(years, root_t),
+            spot_discount: 1.0,
+            whole_spot: underlying,
+            strike_discount: 1.0,
+            factors: Factors {
+                years,
+                half_inverse_years,
+                inverse_underlying,
+                price_decay: rate,
+                spot_decay: 0.0,
+                strike_decay: 0.0,
+                price_rho: -years,
+                strike_rho: 0.0,
+                leg_yield: rate,
+                net_rate: 0.0,
+            },
+        };
+        match model {
+            PricingModel::Black76 { .. } => {
+                let growth = DoubleDouble::product(rate, years).exp();
+                let discount = 1.0 / growth.high;
+                Ok(Self {
+                    growth,
+                    discount,
+                    spot_discount: discount,
+                    whole_spot: underlying * discount,
+                    strike_discount: discount,
+                    ..shared
+                })
+            }
+            PricingModel::BlackScholesMerton { dividend_yield, .. } if in_range(dividend_yield) => {
+                Ok(shared.with_carry(rate, dividend_yield))
+            }
+            PricingModel::BlackScholesMerton { .. } => Err(Status::BadRate),
+        }
+    }
+
+    /// Black-Scholes-Merton: both legs are discounted separately, and the option price stays as it is.
+    #[inline(always)]
+    fn with_carry(self, rate: f64, dividend_yield: f64) -> Self {
+        let (spot, years) = (self.underlying, self.factors.years);
+        let yield_time = DoubleDouble::product(-dividend_yield, years);
+        let rate_time = DoubleDouble::product(-rate, years);
+        let spot_shift = yield_time.exp_m1().times(spot);
+        let strike_shift = rate_time.exp_m1();
+        let whole = DoubleDouble::sum(spot, spot_shift.high);
+        let call_maximum = DoubleDouble::fast_sum(whole.high, whole.low + spot_shift.low);
+        let net = DoubleDouble::sum(yield_time.high, -rate_time.high);
+        let strike_discount = 1.0 + strike_shift.high;
+        Self {
+            is_spot: true,
+            carry: DoubleDouble::fast_sum(net.high, net.low + (yield_time.low - rate_time.low)),
+            spot_shift,
+            strike_shift,
+            call_maximum,
+            root: call_maximum.high.sqrt() * strike_discount.sqrt(),
+            spot_discount: call_maximum.high / spot,
+            whole_spot: call_maximum.high,
+            strike_discount,
+            factors: Factors {
+                price_decay: 0.0,
+                spot_decay: dividend_yield,
+                strike_decay: rate,
+                price_rho: 0.0,
+                strike_rho: years,
+                leg_yield: dividend_yield,
+                net_rate: rate - dividend_yield,
+                ..self.factors
+            },
+            ..self
+        }
+    }
+}
+
+/// `1/sqrt(t)` to twice the digits, from the rounded root and one Newton step each.
+#[inline(always)]
+fn inverse_root(t: f64, root: f64) -> DoubleDouble {
+    let inverse = 1.0 / root;
+    let square = DoubleDouble::product(root, root);
+    let root_error = 0.5 * inverse * ((t - square.high) - square.low);
+    let one = DoubleDouble::product(inverse, root);
+    let low = inverse * (((1.0 - one.high) - one.low) - inverse * root_error);
+    DoubleDouble { high: inverse, low: if low.is_finite() { low } else { 0.0 } }
+}

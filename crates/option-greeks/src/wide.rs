@@ -1,0 +1,206 @@
+//! The kernel for everything outside the box: any moneyness, any total volatility, prices down to the last subnormal.
+//!
+//! Notation as in [`near`](crate::near). Below half of its maximum `exp(-a/2)` the price itself is matched, `b = b' (M(z-t) -
+//! M(z+t))`; above, what is missing to the maximum, `c = b' (M(t-z) + M(t+z))`. The objective is the logarithm in both
+//! cases, as in P. Jäckel, "Let's be rational" (Wilmott, 2015), so the extremes are no harder than the middle.
+
+use std::f64::consts::{LN_2, PI};
+
+use crate::elementary::{Exp, exp, gap_wide, ln, ln_1p_small, ln_rough, mills_wide};
+use crate::lanes::{Lanes, Mask};
+use crate::moneyness::Moneyness;
+use crate::near::{INVERSE_ROOT_2PI, ROOT_2PI, bachelier_seed, odd_part};
+use crate::sensitivities::{Outside, whole_minus};
+use crate::terms::Terms;
+
+/// Below this the odd part is taken by series, as the difference of two Mills ratios would cancel.
+const SERIES_S: f64 = 0.7;
+const SERIES_ZT: f64 = 0.3;
+/// Below this the price is lifted by 2^300, so that it is a normal number with room below.
+const TINY: f64 = 1e-250;
+const LIFT: f64 = 2.037_035_976_334_486e90; // 2^300
+const LIFT_EXPONENT: f64 = 300.0;
+
+/// What is to be matched: the time value, or what is missing to the maximum, over `sqrt(UK)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<V: Lanes> {
+    amount: V,
+    /// The amount is given times 2^-exponent.
+    exponent: V,
+    /// The time value is matched, not its complement.
+    lower: V::Mask,
+}
+
+/// Total volatility as a number and a small relative correction not yet applied.
+#[derive(Clone, Copy)]
+pub(crate) struct Solution<V> {
+    pub(crate) guess: V,
+    pub(crate) correction: V,
+}
+
+impl<V: Lanes> Target<V> {
+    /// From the price in kernel money, split into the amounts above the intrinsic value and below the maximum.
+    #[inline(always)]
+    pub(crate) fn new(m: &Moneyness<V>, time_value: V, room: V) -> Self {
+        let lower = time_value.le(room);
+        let amount = V::select(lower, time_value, room);
+        let tiny = amount.lt(amount.splat(TINY));
+        let zero = amount.splat(0.0);
+        let amount = V::select(tiny, amount * LIFT, amount) / m.root;
+        Self { amount, exponent: V::select(tiny, zero - LIFT_EXPONENT, zero), lower }
+    }
+
+    /// The total volatility that meets the target, for positive amounts.
+    #[inline(always)]
+    pub(crate) fn solve(&self, a: V, a_low: V) -> Solution<V> {
+        let mut s = self.seed(a);
+        for _ in 0..2 {
+            let state = self.state(a, a_low, s);
+            let residual = ln(state.exp.times(self.amount * ROOT_2PI) / state.sum);
+            let correction = state.householder(residual);
+            s = correction.max(s.splat(-0.6)).min(s.splat(2.0)).mul_add(s, s);
+        }
+        // The last step forms the residual without the rounding of the product, and is not applied yet.
+        let state = self.state(a, a_low, s);
+        let amount = self.amount * ROOT_2PI;
+        let market = state.exp.scaled(amount);
+        let residual = market.mul_add(state.exp.fraction, market - state.sum) / state.sum;
+        Solution { guess: s, correction: state.householder(ln_1p_small(residual)) }
+    }
+
+    /// A first guess, good to a few percent: the Bachelier formula near the money, elsewhere a fixed point of
+    /// `b = exp(-a/2) N(-h) (1 - rho)` with `h = z - t` and `rho` a ratio of Mills ratios; above, `1 + rho`, `h = t - z`.
+    #[inline(always)]
+    fn seed(&self, a: V) -> V {
+        let one = a.splat(1.0);
+        let log_chance = -(ln_rough(self.amount) + self.exponent * LN_2) - a * 0.5;
+        let mut overlap = V::select(self.lower, a.splat(0.0), one.splat(0.5));
+        let mut s = one;
+        for _ in 0..3 {
+            let factor = V::select(self.lower, one - overlap, one + overlap).max(one.splat(1e-7));
+            let h = quantile(log_chance + ln_rough(factor));
+            let root = h.mul_add(h, a + a).sqrt();
+            let wider = (root + h).max(one.splat(1e-3));
+            let narrow = (a + a) / wider;
+            s = V::select(self.lower, narrow, wider);
+            overlap = mills_denominator(h) / mills_denominator(h + narrow);
+        }
+        let (bachelier, trusted) = bachelier_seed(a, self.amount);
+        let near = (self.lower & trusted) & (a.lt(one.splat(1.2)) & self.exponent.eq(one.splat(0.0)));
+        V::select(near, bachelier, s)
+    }
+
+    #[inline(always)]
+    fn state(&self, a: V, a_low: V, s: V) -> State<V> {
+        let inverse = s.splat(1.0) / s;
+        let z = a * inverse;
+        let z_low = (z.neg_mul_add(s, a) + a_low) * inverse;
+        let t = s * 0.5;
+        let (z2, t2) = (z * z, t * t);
+        let twice = z2 + t2;
+        let z2_low = z.mul_add(z, -z2) + (z + z) * z_low;
+        let t2_low = t.mul_add(t, -t2);
+        let larger = z2.max(t2);
+        let twice_low = (z2_low + t2_low) + (z2.min(t2) - (twice - larger));
+        let Exp { n, fraction } = exp(twice * 0.5, twice_low * 0.5);
+        let distance = V::select(self.lower, z - t, t - z).max(s.splat(-0.98));
+        let (minus, plus) = (mills_wide(distance), mills_wide(z + t));
+        let difference = series_or(minus - plus, s, z, z2, t2);
+        let sum = V::select(self.lower, difference, minus + plus);
+        let odd = V::select(self.lower, sum, -sum) * inverse;
+        State { exp: Exp { n: n + self.exponent, fraction }, sum, odd, z2, t2 }
+    }
+}
+
+/// Everything known at one trial value of the total volatility.
+struct State<V> {
+    exp: Exp<V>,
+    /// `b/b'` or `c/b'`.
+    sum: V,
+    /// The reciprocal of d ln b/d ln s or d ln c/d ln s.
+    odd: V,
+    z2: V,
+    t2: V,
+}
+
+impl<V: Lanes> State<V> {
+    /// The step of order four for a residual of the logarithm, relative to s. See [`near::step`](crate::near::step).
+    #[inline(always)]
+    fn householder(&self, residual: V) -> V {
+        let Self { odd, z2, t2, .. } = *self;
+        let kappa = odd.splat(1.0) / odd;
+        let nu = residual * odd;
+        let g = z2 - t2;
+        let h2 = g - kappa;
+        let h3 = g.mul_add(g, kappa.mul_add((kappa + kappa) - g * 3.0, -(z2 * 3.0 + t2)));
+        let c3 = h3.mul_add(odd.splat(-1.0 / 6.0), h2 * (h2 * 0.5));
+        nu.mul_add(nu * nu.mul_add(c3, h2 * -0.5), nu)
+    }
+}
+
+impl<V: Lanes> Solution<V> {
+    /// `sigma = s / sqrt(T)`, rounded once.
+    #[inline(always)]
+    pub(crate) fn volatility(&self, terms: &Terms) -> V {
+        let inverse = terms.inverse_root_t;
+        let high = self.guess * inverse.high;
+        let low = self.guess.mul_add(high.splat(inverse.high), -high) + self.guess * inverse.low;
+        high + high.mul_add(self.correction, low)
+    }
+
+    /// The total volatility.
+    #[inline(always)]
+    pub(crate) fn total(&self) -> V {
+        self.guess.mul_add(self.correction, self.guess)
+    }
+}
+
+/// `M(z-t) - M(z+t)`: by series where the difference given would cancel.
+#[inline(always)]
+fn series_or<V: Lanes>(difference: V, s: V, z: V, z2: V, t2: V) -> V {
+    let series = s.lt(s.splat(SERIES_S)) & (z * (s * 0.5)).lt(s.splat(SERIES_ZT));
+    if series.bits() == 0 {
+        return difference;
+    }
+    V::select(series, s * odd_part(z2, gap_wide(z), t2), difference)
+}
+
+/// The option outside the money at a total volatility, for any positive `s`.
+#[inline(always)]
+pub(crate) fn outside<V: Lanes>(terms: &Terms, m: &Moneyness<V>, strike: V, s: V) -> Outside<V> {
+    let far = s.splat(1e9);
+    let inverse_s = (s.splat(1.0) / s).min(s.splat(f64::MAX));
+    let z = (m.a * inverse_s).min(far);
+    let t = (s * 0.5).min(far);
+    let (z2, t2) = (z * z, t * t);
+    let exponent = ((z2 + t2) * -0.5).max(s.splat(-1300.0));
+    let weight = exp(exponent, s.splat(0.0)).times(m.root * (terms.discount * INVERSE_ROOT_2PI));
+    // Beyond the maximum of vega the larger leg is nearly whole: take what is missing.
+    let high = (z - t).lt(s.splat(-0.5));
+    let distance = V::select(high, t - z, z - t);
+    let (minus, plus) = (mills_wide(distance), mills_wide(z + t));
+    let part = weight * minus;
+    let rest = whole_minus(terms, m.above, strike) - part;
+    let (leg_minus, rest_minus) = (V::select(high, rest, part), V::select(high, part, rest));
+    let leg_plus = weight * plus;
+    let ratio = series_or(minus - plus, s, z, z2, t2);
+    let price = V::select(high, leg_minus - leg_plus, weight * ratio);
+    Outside { s, inverse_s, z, weight, leg_minus, rest_minus, leg_plus, price }
+}
+
+/// The z with `N(-z) = exp(-log_chance)`, to about 1e-3, for chances up to 0.75.
+///
+/// M. Abramowitz and I. A. Stegun, *Handbook of Mathematical Functions*, 26.2.23.
+#[inline(always)]
+fn quantile<V: Lanes>(log_chance: V) -> V {
+    let u = (log_chance + log_chance).max(log_chance.splat(0.0)).sqrt();
+    let top = u.polynomial(&[2.515517, 0.802853, 0.010328]);
+    let bottom = u.polynomial(&[1.0, 1.432788, 0.189269, 0.001308]);
+    u - top / bottom
+}
+
+/// `pi / M(z)` to about a percent, for z >= 0 (A. V. Boyd, Rep. Statist. Appl. Res. 6, 1959).
+#[inline(always)]
+fn mills_denominator<V: Lanes>(z: V) -> V {
+    z.mul_add(z.splat(PI - 1.0), z.mul_add(z, z.splat(2.0 * PI)).sqrt())
+}
