@@ -22,7 +22,7 @@ pub(crate) struct Row {
     pub(crate) inputs: OptionInputs,
     pub(crate) sigma: f64,
     pub(crate) forward_status: Status,
-    /// Absent where a double, or the scale of the error, cannot hold it.
+    /// Absent where there is no value.
     pub(crate) greeks: [Option<Exact>; 10],
     pub(crate) price_in: f64,
     pub(crate) iv_status: Status,
@@ -58,8 +58,7 @@ fn row(header: &[&str], line: &str) -> Row {
         inputs: OptionInputs { model, kind, strike: number("K"), rate, years_to_expiry: number("T") },
         sigma: number("sigma"),
         forward_status: status(text("fwd_class")),
-        greeks: GREEK_NAMES
-            .map(|greek| Exact::parse(text(greek)).filter(|v| v.high == 0.0 || v.high.abs() > 1e-280)),
+        greeks: GREEK_NAMES.map(|greek| Exact::parse(text(greek))),
         price_in: number("price_in"),
         iv_status: status(text("iv_class")),
         margin: number("margin").max(if text("margin").is_empty() { f64::INFINITY } else { 0.0 }),
@@ -150,6 +149,11 @@ impl Exact {
     fn sum(a: f64, b: f64) -> Self {
         let high = a + b;
         Self { high, low: b - (high - a) }
+    }
+
+    /// A double, and the scale of its error, can hold it.
+    pub(crate) fn is_scored(&self) -> bool {
+        self.high == 0.0 || self.high.abs() > 1e-280
     }
 
     pub(crate) fn absolute_error(&self, value: f64) -> f64 {
