@@ -153,7 +153,7 @@ impl Exact {
 
     /// A double, and the scale of its error, can hold it.
     pub(crate) fn is_scored(&self) -> bool {
-        self.high == 0.0 || self.high.abs() > 1e-280
+        self.high.abs() > 1e-280
     }
 
     pub(crate) fn absolute_error(&self, value: f64) -> f64 {
