@@ -141,8 +141,8 @@ impl Calendar {
 
     /// [`Calendar::expiry_instant`] with its source and doubt.
     ///
-    /// Nothing expires on a day off: `Unknown` on a holiday, a Muhurat day and a weekend. Beyond the holiday lists the
-    /// present hours are taken to stay, with that as the doubt.
+    /// Nothing expires on a day off: `Unknown` on a holiday, a Muhurat day and a weekend. Beyond the holiday lists, and
+    /// on a day nothing certain is known of, the ordinary hours of that time are taken, with that as the doubt.
     pub fn expiry_instant_fact(&self, exchange: &str, expiry: Date) -> Answer<Fact<'_, Timestamp>> {
         let mut rules = self.inner.facts.expiry_times.iter();
         let rule =
@@ -152,7 +152,7 @@ impl Calendar {
         let plan = self.inner.days.plan(exchange, expiry);
         let hours = match plan {
             Some(Plan::Open { sessions, trading_day: true, .. }) => Some(&**sessions),
-            Some(Plan::Unknown { trading_day: None, .. }) => ordinary(),
+            Some(Plan::Unknown { trading_day, .. }) if *trading_day != Some(false) => ordinary(),
             None if !is_weekend(expiry.weekday()) => ordinary(),
             _ => None,
         };
@@ -162,7 +162,12 @@ impl Calendar {
             ExpiryTime::SessionEnd => close,
         };
         let beyond = "beyond the published holiday lists; the present hours are taken to stay";
-        let doubt = rule.origin.doubt.as_deref().or(plan.is_none().then_some(beyond));
+        let doubt = match plan {
+            _ if rule.origin.doubt.is_some() => rule.origin.doubt.as_deref(),
+            Some(Plan::Unknown { note, .. }) => Some(note.as_str()),
+            Some(_) => None,
+            None => Some(beyond),
+        };
         let instant = ist().to_timestamp(expiry.to_datetime(time)).ok();
         instant.map(|value| Fact { value, source: &rule.origin.source, doubt }).into()
     }

@@ -219,6 +219,9 @@ fn the_last_moment_of_a_contract() {
     check("MCX", "2027-02-19", Some("23:55"));
     check("MCX", "2027-04-19", Some("23:30"));
 
+    // A bank holiday of 2025: whether currency traded is not known, so the moment is given with a doubt.
+    check("CDS", "2025-05-12", Some("12:30"));
+
     let doubt = |expiry: &str| calendar.expiry_instant_fact("NFO", day(expiry)).known().unwrap().doubt;
     assert_eq!(doubt("2026-07-28"), None);
     assert!(doubt("2026-08-25").unwrap().contains("not confirmed"));
