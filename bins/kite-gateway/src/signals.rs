@@ -10,7 +10,10 @@ pub(crate) fn shutdown_signal() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let stopped = stop.clone();
-    #[expect(clippy::disallowed_methods, reason = "lives as long as the process; it must outlive the supervisor")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lives as long as the process; it must outlive the supervisor"
+    )]
     tokio::spawn(async move {
         let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
         tracing::info!(signal = name, "stopping");

@@ -95,7 +95,8 @@ impl State {
         self.handshakes.fetch_add(1, Ordering::SeqCst);
         if self.refuse.load(Ordering::SeqCst) {
             let _ = socket.read(&mut [0; 4096]);
-            let _ = socket.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ =
+                socket.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             return;
         }
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -111,7 +112,10 @@ impl State {
                 Ok(Message::Text(command)) => self.commands.lock().unwrap().push(command.to_string()),
                 Ok(_) => {}
                 Err(tokio_tungstenite::tungstenite::Error::Io(error))
-                    if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) => {}
                 Err(_) => return,
             }
             let frame = self.frames.lock().unwrap().try_recv().unwrap_or_else(|_| vec![0]);

@@ -16,7 +16,8 @@ fn gateway_at(kite: &FakeKite) -> Gateway {
 }
 
 fn packet(token: u32, paise: i64) -> Vec<u8> {
-    let tick = Tick { token: InstrumentToken(token), last_price: Price::from_paise(paise), body: TickBody::Ltp };
+    let tick =
+        Tick { token: InstrumentToken(token), last_price: Price::from_paise(paise), body: TickBody::Ltp };
     let mut packet = Vec::new();
     kite_wire::encode_packet(&tick, &mut packet).unwrap();
     packet

@@ -19,7 +19,8 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let stdout = child.stdout.take().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -54,7 +55,8 @@ impl Program {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -94,15 +96,17 @@ impl Gateway {
         let mut command = command();
         command.env("GATEWAY_DATA_DIR", data.path()).envs(settings.iter().copied());
         let mut program = Program::start(&mut command);
-        let line = program.line_with("http://");
+        let line = program.line_with("page=\"http://");
         let start = line.find("http://").unwrap() + "http://".len();
-        let addr = line[start..].trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        let addr = line[start..].split('/').next().unwrap().parse().unwrap();
         Self { program, addr, _data: data }
     }
 
     /// Waits until `/readyz` answers 200.
     pub(crate) fn ready(self) -> Self {
-        until("the gateway is ready", || crate::http::get(self.addr, "/readyz").is_ok_and(|answer| answer.status == 200));
+        until("the gateway is ready", || {
+            crate::http::get(self.addr, "/readyz").is_ok_and(|answer| answer.status == 200)
+        });
         self
     }
 

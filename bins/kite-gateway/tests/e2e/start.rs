@@ -28,7 +28,8 @@ fn a_taken_port_is_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let data = tempfile::tempdir().unwrap();
-    let settings = [("GATEWAY_LISTEN", address.as_str()), ("GATEWAY_DATA_DIR", data.path().to_str().unwrap())];
+    let settings =
+        [("GATEWAY_LISTEN", address.as_str()), ("GATEWAY_DATA_DIR", data.path().to_str().unwrap())];
     check_refused(&settings, 1, &[&address, "GATEWAY_LISTEN"]);
 }
 
@@ -36,7 +37,11 @@ fn a_taken_port_is_one_clear_line() {
 fn an_unwritable_data_folder_is_one_clear_line() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let folder = file.path().join("below-a-file");
-    check_refused(&[("GATEWAY_DATA_DIR", folder.to_str().unwrap())], 1, &["GATEWAY_DATA_DIR", "cannot be written"]);
+    check_refused(
+        &[("GATEWAY_DATA_DIR", folder.to_str().unwrap())],
+        1,
+        &["GATEWAY_DATA_DIR", "cannot be written"],
+    );
 }
 
 #[test]
