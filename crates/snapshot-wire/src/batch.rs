@@ -24,9 +24,12 @@ pub enum WireFormat {
 
 /// Encodes batches one after another through one reused buffer.
 #[derive(Debug)]
-pub struct BatchEncoder {
-    format: WireFormat,
-    buffer: Vec<u8>,
+pub struct BatchEncoder(Encoder);
+
+#[derive(Debug)]
+enum Encoder {
+    Json(Box<Json>),
+    MessagePack(Box<MessagePack>),
 }
 
 /// An encoded batch: the whole payload, and each snapshot as a part of it.
@@ -61,28 +64,46 @@ pub fn write_ticks<'t>(
     ticks: impl ExactSizeIterator<Item = &'t [u8]>,
     out: &mut Vec<u8>,
 ) {
-    match format {
+    let len = ticks.len();
+    let bytes = std::mem::take(out);
+    let tail = match format {
         WireFormat::Json => {
-            let mut json = Json(out);
-            write_message(&mut json, head, ticks.len(), |json| {
-                for (index, tick) in ticks.enumerate() {
-                    json.item(index);
-                    json.0.extend_from_slice(tick);
+            *out = head_after(Json::after(bytes), head, len);
+            for (index, tick) in ticks.enumerate() {
+                if index > 0 {
+                    out.push(b',');
                 }
-            });
+                out.extend_from_slice(tick);
+            }
+            Json::TAIL
         }
         WireFormat::MessagePack => {
-            let mut msgpack = MessagePack::new(out);
-            write_message(&mut msgpack, head, ticks.len(), |msgpack| {
-                for tick in ticks {
-                    msgpack.out.extend_from_slice(tick);
-                }
-            });
+            *out = head_after(MessagePack::after(bytes), head, len);
+            ticks.for_each(|tick| out.extend_from_slice(tick));
+            MessagePack::TAIL
+        }
+    };
+    out.extend_from_slice(tail.as_bytes());
+}
+
+fn head_after<W: Writer>(mut out: W, head: &TicksHead<'_>, len: usize) -> Vec<u8> {
+    write_fitting(&mut out, |out| write_head(out, head, len));
+    std::mem::take(out.room()).into_bytes()
+}
+
+/// Writes a piece, again with more room while it does not fit.
+fn write_fitting<W: Writer>(out: &mut W, mut piece: impl FnMut(&mut W)) {
+    let start = out.room().position();
+    loop {
+        piece(out);
+        if !out.room().was_short(start) {
+            return;
         }
     }
 }
 
-fn write_message<W: Writer>(out: &mut W, head: &TicksHead<'_>, len: usize, ticks: impl FnOnce(&mut W)) {
+/// Everything before the first tick.
+fn write_head(out: &mut impl Writer, head: &TicksHead<'_>, len: usize) {
     let map = out.open_map(key!("v"));
     out.unsigned(VERSION);
     out.key(key!("type"));
@@ -109,47 +130,45 @@ fn write_message<W: Writer>(out: &mut W, head: &TicksHead<'_>, len: usize, ticks
     out.boolean(head.sim);
     out.key(key!("ticks"));
     out.open_array(len);
-    ticks(out);
-    out.close_array();
-    out.close_map(map);
+    out.end_fields(map);
 }
 
 // === impl BatchEncoder ===
 
 impl BatchEncoder {
     /// An encoder with an empty buffer.
-    pub const fn new(format: WireFormat) -> Self {
-        Self { format, buffer: Vec::new() }
+    pub fn new(format: WireFormat) -> Self {
+        Self(match format {
+            WireFormat::Json => Encoder::Json(Box::default()),
+            WireFormat::MessagePack => Encoder::MessagePack(Box::default()),
+        })
     }
 
     /// The format it writes.
     pub const fn format(&self) -> WireFormat {
-        self.format
+        match self.0 {
+            Encoder::Json(_) => WireFormat::Json,
+            Encoder::MessagePack(_) => WireFormat::MessagePack,
+        }
     }
 
     /// Encodes `batch`. Costs two allocations, whatever its size, once the buffer has grown.
     pub fn encode(&mut self, batch: &SnapshotBatch) -> EncodedBatch {
-        self.buffer.clear();
+        let format = self.format();
         let mut ticks = Vec::with_capacity(batch.snapshots.len());
-        match self.format {
-            WireFormat::Json => {
-                write_batch(&mut Json(&mut self.buffer), batch, |json| json.0.len(), &mut ticks);
-            }
-            WireFormat::MessagePack => {
-                let mut msgpack = MessagePack::new(&mut self.buffer);
-                write_batch(&mut msgpack, batch, |msgpack| msgpack.out.len(), &mut ticks);
-            }
-        }
-        EncodedBatch { format: self.format, payload: Bytes::copy_from_slice(&self.buffer), ticks }
+        let written = match &mut self.0 {
+            Encoder::Json(json) => write_batch(&mut **json, batch, &mut ticks),
+            Encoder::MessagePack(msgpack) => write_batch(&mut **msgpack, batch, &mut ticks),
+        };
+        EncodedBatch { format, payload: Bytes::copy_from_slice(written), ticks }
     }
 }
 
-fn write_batch<W: Writer>(
-    out: &mut W,
+fn write_batch<'w, W: Writer>(
+    out: &'w mut W,
     batch: &SnapshotBatch,
-    position: impl Fn(&W) -> usize,
     ticks: &mut Vec<Range<usize>>,
-) {
+) -> &'w [u8] {
     let head = TicksHead {
         topic: Some(&batch.topic),
         source: Some(&batch.source),
@@ -158,14 +177,20 @@ fn write_batch<W: Writer>(
         sim: batch.sim,
     };
     let instruments = batch.catalog.instruments();
-    write_message(out, &head, batch.snapshots.len(), |out| {
-        for (index, snapshot) in batch.snapshots.iter().enumerate() {
+    out.room().clear();
+    write_fitting(out, |out| write_head(out, &head, batch.snapshots.len()));
+    for (index, snapshot) in batch.snapshots.iter().enumerate() {
+        let instrument = instruments.get(snapshot.slot.index());
+        let mut start = 0;
+        write_fitting(out, |out| {
             out.item(index);
-            let start = position(out);
-            write_tick(out, snapshot, instruments.get(snapshot.slot.index()));
-            ticks.push(start..position(out));
-        }
-    });
+            start = out.room().position();
+            write_tick(out, snapshot, instrument);
+        });
+        ticks.push(start..out.room().position());
+    }
+    write_fitting(out, |out| out.room().put(W::TAIL.as_bytes()));
+    out.room().written()
 }
 
 // === impl EncodedBatch ===

@@ -33,11 +33,22 @@ pub const fn health_type(event: &FeedEvent) -> Option<&'static str> {
 /// Appends `record` to `out` and answers its `type`; writes nothing when [`health_type`] has no answer.
 pub fn encode_health(format: WireFormat, record: &HealthRecord, out: &mut Vec<u8>) -> Option<&'static str> {
     let kind = health_type(&record.event)?;
-    match format {
-        WireFormat::Json => write_record(&mut Json(out), record, kind),
-        WireFormat::MessagePack => write_record(&mut MessagePack::new(out), record, kind),
-    }
+    let bytes = std::mem::take(out);
+    *out = match format {
+        WireFormat::Json => record_after(Json::after(bytes), record, kind),
+        WireFormat::MessagePack => record_after(MessagePack::after(bytes), record, kind),
+    };
     Some(kind)
+}
+
+fn record_after<W: Writer>(mut out: W, record: &HealthRecord, kind: &str) -> Vec<u8> {
+    let start = out.room().position();
+    loop {
+        write_record(&mut out, record, kind);
+        if !out.room().was_short(start) {
+            return std::mem::take(out.room()).into_bytes();
+        }
+    }
 }
 
 fn write_record(out: &mut impl Writer, record: &HealthRecord, kind: &str) {

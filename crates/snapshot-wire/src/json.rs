@@ -2,114 +2,162 @@
 
 use market_model::Price;
 
-use crate::writer::{Key, OpenMap, Writer};
+use crate::digits::put_unsigned;
+use crate::room::Room;
+use crate::writer::{Key, OpenMap, Repeated, Writer};
 
-pub(crate) struct Json<'a>(pub(crate) &'a mut Vec<u8>);
+/// The longest double: `-2.2250738585072014e-308`.
+const DOUBLE: usize = 24;
+
+#[derive(Debug, Default)]
+pub(crate) struct Json {
+    room: Room,
+    /// Text of the newest double of each [`Repeated`].
+    memos: [Memo; Repeated::COUNT],
+}
+
+/// A double and its text. Starts with a pattern that is no finite double.
+#[derive(Debug, Clone, Copy)]
+struct Memo {
+    bits: u64,
+    text: [u8; DOUBLE],
+    len: usize,
+}
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// "00" to "99".
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
+/// `.0` to `.99`, shortest form, with its length.
+const HUNDREDTHS: [([u8; 4], u8); 100] = {
+    let mut texts = [([b'.', 0, 0, 0], 3); 100];
     let mut value = 0;
     while value < 100 {
-        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        texts[value].0[1] = b'0' + (value / 10) as u8;
+        texts[value].0[2] = b'0' + (value % 10) as u8;
+        if value % 10 == 0 {
+            texts[value].1 = 2;
+        }
         value += 1;
     }
-    pairs
+    texts
 };
 
-impl Json<'_> {
-    fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
+// === impl Json ===
+
+impl Json {
+    pub(crate) fn after(bytes: Vec<u8>) -> Self {
+        Self { room: Room::after(bytes), ..Self::default() }
     }
 
-    /// The fraction of a price in units of 1e-7 rupee, shortest form, at least one digit.
-    fn fraction(&mut self, fraction: u32) {
-        const PAISA: u32 = 100_000;
-        if fraction.is_multiple_of(PAISA) {
-            let [tens, ones] = PAIRS[(fraction / PAISA) as usize];
-            self.0.extend_from_slice(&[b'.', tens, ones]);
-            if ones == b'0' {
-                self.0.pop();
-            }
-            return;
-        }
-        let mut digits = [b'0'; 8];
-        digits[0] = b'.';
+    #[inline(always)]
+    fn raw(&mut self, text: &str) {
+        self.room.put(text.as_bytes());
+    }
+
+    /// The fraction of a price in units of 1e-7 rupee that is not a whole number of paise, without trailing zeros.
+    fn fine_fraction(&mut self, fraction: u32) {
+        let mut digits = [b'.'; 8];
         let mut rest = fraction;
         for digit in digits[1..].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        let len = digits.iter().rposition(|&digit| digit != b'0').unwrap_or(0) + 1;
-        self.0.extend_from_slice(&digits[..len]);
-    }
-}
-
-impl Writer for Json<'_> {
-    fn open_map(&mut self, first: Key) -> OpenMap {
-        self.0.push(b'{');
-        self.raw(&first.json[1..]);
-        OpenMap { at: 0, outer_fields: 0 }
+        let used = digits.iter().rposition(|&digit| digit != b'0').unwrap_or(0) + 1;
+        self.room.put_padded(digits, used);
     }
 
-    fn key(&mut self, key: Key) {
-        self.raw(key.json);
-    }
-
-    fn close_map(&mut self, _: OpenMap) {
-        self.0.push(b'}');
-    }
-
-    fn open_array(&mut self, _: usize) {
-        self.0.push(b'[');
-    }
-
-    fn item(&mut self, index: usize) {
-        if index > 0 {
-            self.0.push(b',');
-        }
-    }
-
-    fn close_array(&mut self) {
-        self.0.push(b']');
-    }
-
-    fn text(&mut self, text: &str) {
-        self.0.push(b'"');
+    fn escaped(&mut self, text: &str) {
         let mut clean = 0;
         for (at, &byte) in text.as_bytes().iter().enumerate() {
-            if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            if !needs_escape(byte) {
                 continue;
             }
             self.raw(&text[clean..at]);
             clean = at + 1;
             match byte {
-                b'"' | b'\\' => self.0.extend_from_slice(&[b'\\', byte]),
+                b'"' | b'\\' => self.room.put(&[b'\\', byte]),
                 b'\n' => self.raw("\\n"),
                 _ => {
                     self.raw("\\u00");
-                    self.0.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                    self.room.put(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                 }
             }
         }
         self.raw(&text[clean..]);
-        self.0.push(b'"');
+    }
+}
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+impl Writer for Json {
+    const TAIL: &'static str = "]}";
+
+    fn room(&mut self) -> &mut Room {
+        &mut self.room
     }
 
+    #[inline(always)]
+    fn open_map(&mut self, first: Key) -> OpenMap {
+        self.raw(first.json_first);
+        OpenMap { at: 0, outer_fields: 0 }
+    }
+
+    #[inline(always)]
+    fn key(&mut self, key: Key) {
+        self.raw(key.json);
+    }
+
+    fn end_fields(&mut self, _: OpenMap) {}
+
+    #[inline(always)]
+    fn close_map(&mut self, _: OpenMap) {
+        self.raw("}");
+    }
+
+    fn open_array(&mut self, _: usize) {
+        self.raw("[");
+    }
+
+    #[inline(always)]
+    fn item(&mut self, index: usize) {
+        if index > 0 {
+            self.raw(",");
+        }
+    }
+
+    fn close_array(&mut self) {
+        self.raw("]");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.raw("\"");
+        if text.bytes().any(needs_escape) {
+            self.escaped(text);
+        } else {
+            self.raw(text);
+        }
+        self.raw("\"");
+    }
+
+    #[inline(always)]
     fn word(&mut self, word: &str) {
-        self.0.push(b'"');
+        self.raw("\"");
         self.raw(word);
-        self.0.push(b'"');
+        self.raw("\"");
     }
 
+    #[inline(always)]
     fn unsigned(&mut self, value: u64) {
-        self.raw(itoa::Buffer::new().format(value));
+        put_unsigned(&mut self.room, value);
     }
 
+    #[inline(always)]
     fn signed(&mut self, value: i64) {
-        self.raw(itoa::Buffer::new().format(value));
+        if value < 0 {
+            self.raw("-");
+        }
+        self.unsigned(value.unsigned_abs());
     }
 
     fn double(&mut self, value: f64) {
@@ -120,14 +168,37 @@ impl Writer for Json<'_> {
         }
     }
 
+    fn repeated(&mut self, which: Repeated, value: f64) {
+        let memo = &mut self.memos[which as usize];
+        if memo.bits != value.to_bits() {
+            let mut buffer = zmij::Buffer::new();
+            let text = buffer.format_finite(value).as_bytes();
+            let Some(place) = memo.text.get_mut(..text.len()).filter(|_| value.is_finite()) else {
+                self.double(value);
+                return;
+            };
+            place.copy_from_slice(text);
+            memo.len = text.len();
+            memo.bits = value.to_bits();
+        }
+        self.room.put_padded(memo.text, memo.len);
+    }
+
+    #[inline(always)]
     fn price(&mut self, price: Price) {
+        const PAISA: u64 = Price::SCALE.unsigned_abs() / 100;
         if price.raw() < 0 {
-            self.0.push(b'-');
+            self.raw("-");
         }
         let magnitude = price.raw().unsigned_abs();
-        let scale = Price::SCALE.unsigned_abs();
-        self.unsigned(magnitude / scale);
-        self.fraction((magnitude % scale) as u32);
+        let (paise, finer) = (magnitude / PAISA, magnitude % PAISA);
+        self.unsigned(paise / 100);
+        if finer == 0 {
+            let (text, used) = HUNDREDTHS[(paise % 100) as usize];
+            self.room.put_padded(text, usize::from(used));
+        } else {
+            self.fine_fraction((magnitude % Price::SCALE.unsigned_abs()) as u32);
+        }
     }
 
     fn boolean(&mut self, value: bool) {
@@ -136,5 +207,11 @@ impl Writer for Json<'_> {
 
     fn null(&mut self) {
         self.raw("null");
+    }
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self { bits: f64::NAN.to_bits(), text: [0; DOUBLE], len: 0 }
     }
 }

@@ -27,10 +27,12 @@
 mod batch;
 #[cfg(any(test, feature = "decode"))]
 pub mod decode;
+mod digits;
 mod fields;
 mod health;
 mod json;
 mod msgpack;
+mod room;
 mod tick;
 mod words;
 mod writer;

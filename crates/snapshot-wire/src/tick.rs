@@ -8,7 +8,7 @@ use tick_pipeline::{GreeksState, NoGreeks, OptionGreeks, Snapshot};
 use crate::words::{
     forward_source_word, no_greeks_word, quality_word, snapshot_cause_word, stale_cause_word,
 };
-use crate::writer::{Writer, key};
+use crate::writer::{Repeated, Writer, key};
 
 /// Writes `snapshot`; `instrument` is its row in the batch's catalog.
 pub(crate) fn write_tick(out: &mut impl Writer, snapshot: &Snapshot, instrument: Option<&Instrument>) {
@@ -209,13 +209,13 @@ fn write_known(out: &mut impl Writer, greeks: &OptionGreeks) {
     out.key(key!("rho"));
     out.double(greeks.rho);
     out.key(key!("forward"));
-    out.double(greeks.forward);
+    out.repeated(Repeated::Forward, greeks.forward);
     out.key(key!("forward_source"));
     out.word(forward_source_word(greeks.forward_source));
     out.key(key!("rate"));
-    out.double(greeks.rate);
+    out.repeated(Repeated::Rate, greeks.rate);
     out.key(key!("t_years"));
-    out.double(greeks.t_years);
+    out.repeated(Repeated::Years, greeks.t_years);
     out.key(key!("quality"));
     out.word(quality_word(greeks.quality));
     out.close_map(map);
