@@ -1,0 +1,8 @@
+//! The simulator over loopback, by a raw HTTP client and a WebSocket client.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod client;
+mod life;
+mod rest;
+mod ticker;
