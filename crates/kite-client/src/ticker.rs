@@ -1,5 +1,6 @@
 //! The market-data ticker: wishes in, one ordered feed out, over a pool of connections that keep themselves up.
 
+mod announce;
 mod backlog;
 mod config;
 mod connect;
@@ -139,7 +140,7 @@ impl Ticker {
             url,
             connector,
             clock,
-            gate: TokenGate::default(),
+            gate: TokenGate::new(),
             board: Board::new(connections),
             metrics,
         });
@@ -209,7 +210,10 @@ impl Ticker {
         // Each connection takes at most one close timeout to close and one to deliver.
         let patience = 2 * self.shared.config.close_timeout + Duration::from_millis(100);
         let all = async { while tasks.join_next().await.is_some() {} };
-        if timeout(patience, all).await.is_err() {
+        let now = self.shared.clock.now();
+        let last_words = surplus_outlet.finish(now, self.shared.config.close_timeout);
+        let (closed, ()) = tokio::join!(timeout(patience, all), last_words);
+        if closed.is_err() {
             tracing::warn!(account = %self.account, "ticker connections did not close in time");
         }
         end
@@ -328,7 +332,7 @@ impl TickerHandle {
     }
 
     /// Closes connection `index` and opens it again, or tries at once if it is waiting. Answers whether there is
-    /// such a connection. A refused token is not tried again by this.
+    /// such a connection. A refused token is tried once more by this.
     pub fn reconnect(&self, index: u8) -> bool {
         let sender = self.reconnects.get(usize::from(index));
         sender.inspect(|sender| sender.send_modify(|count| *count += 1)).is_some()

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use market_model::{Clock, SubscriptionSet};
-use market_model::{ConnectionId, DisconnectReason, FeedEvent, Gap, GapCause, Silence, TokenLoss, UnixNanos};
+use market_model::{Clock, ConnectionId, DisconnectReason, SubscriptionSet, UnixNanos};
 use resilience::Backoff;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -53,11 +52,11 @@ pub(crate) struct Connection {
     pub(crate) ledger: SubscriptionLedger,
     backoff: Backoff,
     /// Handshakes since the connection last stood.
-    tries: u32,
+    pub(crate) tries: u32,
     /// It stood before, and whoever listens has been told.
-    stood: bool,
+    pub(crate) stood: bool,
     /// A `Disconnected` without hope of return was the last thing said about the socket.
-    told_down: bool,
+    pub(crate) told_down: bool,
     /// The last moment ticks were known to be complete; set while a hole is open.
     pub(crate) hole_from: Option<UnixNanos>,
     pub(crate) last_frame: Option<UnixNanos>,
@@ -140,15 +139,19 @@ impl Connection {
 
     /// Waits until there is something to carry and a token to try. `None` when the ticker stops.
     async fn needed(&mut self) -> Option<TickerCredentials> {
+        let mut gate = self.shared.gate.subscribe();
+        // An operator may have a refused token tried once more; a handshake now and then is no storm.
+        let mut asked = false;
+        self.orders.reconnects.mark_unchanged();
         loop {
             if self.orders.shutdown.is_cancelled() {
                 return None;
             }
+            gate.mark_unchanged();
             let usable = (self.orders.credentials.borrow_and_update().clone())
-                .filter(|credentials| self.shared.gate.admits(credentials));
-            let idle = self.is_idle();
+                .filter(|credentials| asked || self.shared.gate.admits(credentials));
             match usable {
-                Some(credentials) if !idle => return Some(credentials),
+                Some(credentials) if !self.is_idle() => return Some(credentials),
                 Some(_) => self.rest(),
                 None => {
                     self.state(ConnectionState::WaitingForToken);
@@ -161,12 +164,10 @@ impl Connection {
             self.take_wishes();
             tokio::select! {
                 () = self.orders.shutdown.cancelled() => return None,
-                changed = self.orders.credentials.changed() => if changed.is_err() {
-                    // Nobody can ever bring a token, so there is only the end to wait for.
-                    self.orders.shutdown.cancelled().await;
-                    return None;
-                },
+                Ok(()) = self.orders.credentials.changed() => {}
                 Ok(()) = self.orders.desired.changed() => {}
+                Ok(()) = self.orders.reconnects.changed() => asked = true,
+                Ok(()) = gate.changed() => {}
                 () = self.outlet.room(), if self.outlet.has_backlog() => {}
                 () = self.texts.room(), if self.texts.has_waiting() => {}
             }
@@ -197,8 +198,9 @@ impl Connection {
         };
         let secrets = [credentials.access_token.expose(), credentials.api_key.expose()];
         Err(match failed {
-            HandshakeError::Status(StatusCode::FORBIDDEN, said) => {
-                End::Refused { generation: credentials.generation, detail: scrub(&said, &secrets) }
+            HandshakeError::Status(status @ StatusCode::FORBIDDEN, said) => {
+                let said = if said.is_empty() { status.to_string() } else { scrub(&said, &secrets) };
+                End::Refused { generation: credentials.generation, detail: said }
             }
             HandshakeError::Status(status, said) => {
                 let said = scrub(&said, &secrets);
@@ -218,32 +220,6 @@ impl Connection {
         handshake(request, stream, config.max_message_bytes).await
     }
 
-    /// The handshake succeeded.
-    fn stands(&mut self, generation: u64) {
-        let at = self.now();
-        if self.shared.gate.accept() {
-            let account = self.id.account.clone();
-            self.outlet.control(FeedEvent::TokenRestored { account }, at);
-        }
-        let attempts = std::mem::take(&mut self.tries);
-        let connection = self.id.clone();
-        let event = if self.stood {
-            self.shared.metrics.reconnects.increment(1);
-            FeedEvent::Reconnected { connection, at, attempts }
-        } else {
-            FeedEvent::Connected { connection, at }
-        };
-        self.outlet.control(event, at);
-        self.stood = true;
-        self.told_down = false;
-        self.shared.board.update(self.id.index, |status| {
-            status.state = ConnectionState::Up;
-            status.generation = Some(generation);
-            status.connects += 1;
-        });
-        tracing::info!(attempts, generation, "ticker connection stands");
-    }
-
     /// The socket is gone.
     fn fell(&mut self, since: Instant) {
         if since.elapsed() >= self.shared.config.stable_after {
@@ -254,7 +230,6 @@ impl Connection {
         }
         self.report_damage();
         self.ledger.disconnected();
-        self.report_subscriptions();
         self.publish();
     }
 
@@ -267,16 +242,10 @@ impl Connection {
             End::Later(reason) => {
                 let delay = self.backoff.next();
                 self.tell_reconnecting(reason, delay);
+                self.report_subscriptions();
                 self.wait(delay).await;
             }
-            End::Refused { generation, detail } => {
-                if self.shared.gate.refuse(generation) {
-                    tracing::error!(generation, detail, "access token refused, waiting for a new one");
-                    self.shared.metrics.token_refusals.increment(1);
-                    let loss = TokenLoss { account: self.id.account.clone(), detail: detail.into() };
-                    self.outlet.control(FeedEvent::TokenLost(loss), self.now());
-                }
-            }
+            End::Refused { generation, detail } => self.tell_refused(generation, detail),
         }
     }
 
@@ -330,83 +299,11 @@ impl Connection {
         (self.orders.credentials.borrow_and_update().as_ref()).map(|credentials| credentials.generation)
     }
 
-    fn tell_reconnecting(&mut self, reason: DisconnectReason, delay: Duration) {
-        tracing::warn!(?reason, delay_ms = delay.as_millis() as u64, "ticker connection is down");
-        let at = self.now();
-        let event = FeedEvent::Reconnecting {
-            connection: self.id.clone(),
-            at,
-            attempt: self.tries + 1,
-            delay,
-            reason: reason.clone(),
-        };
-        self.outlet.control(event, at);
-        self.told_down = false;
-        self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason));
-    }
-
-    /// Says, once, that the connection is down for good or until somebody acts.
-    fn tell_down(&mut self, reason: DisconnectReason) {
-        let spoken = self.stood || self.tries > 0;
-        if self.told_down || !spoken {
-            return;
-        }
-        self.told_down = true;
-        let at = self.now();
-        self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason.clone()));
-        let event = FeedEvent::Disconnected { connection: self.id.clone(), at, reason };
-        self.outlet.control(event, at);
-    }
-
-    /// The connection fell silent.
-    pub(crate) fn tell_silent(&mut self) {
-        self.shared.metrics.silences.increment(1);
-        if !self.told_silent {
-            self.told_silent = true;
-            let now = self.now();
-            let silence = Silence { connection: self.id.clone(), since: self.last_frame.unwrap_or(now) };
-            self.outlet.control(FeedEvent::Silent(silence), now);
-        }
-    }
-
-    /// A frame arrived: holes end here.
-    pub(crate) fn speaks(&mut self, at: UnixNanos) {
-        if let Some(from) = self.hole_from.take() {
-            let gap = Gap {
-                connection: self.id.clone(),
-                from,
-                to: at,
-                cause: GapCause::Disconnected,
-                tokens: None,
-                lost_ticks: None,
-            };
-            self.outlet.control(FeedEvent::Gap(gap), at);
-        }
-        if std::mem::take(&mut self.told_silent) {
-            let connection = self.id.clone();
-            self.outlet.control(FeedEvent::SilenceEnded { connection, at }, at);
-        }
-        self.last_frame = Some(at);
-    }
-
-    /// Says which subscriptions changed.
-    pub(crate) fn report_subscriptions(&mut self) {
-        let changes = self.ledger.take_changes();
-        if changes.is_empty() {
-            return;
-        }
-        let subscriptions = self.ledger.counts();
-        self.shared.board.update(self.id.index, |status| status.subscriptions = subscriptions);
-        let connection = self.id.clone();
-        let now = self.now();
-        self.outlet.control(FeedEvent::Subscriptions { connection, changes }, now);
-    }
-
     pub(crate) fn now(&self) -> UnixNanos {
         self.shared.clock.now()
     }
 
-    fn state(&mut self, state: ConnectionState) {
+    pub(crate) fn state(&mut self, state: ConnectionState) {
         self.shared.board.update(self.id.index, |status| status.state = state);
     }
 }

@@ -1,43 +1,47 @@
 //! What the connections of an account know together: which token was refused.
 
-use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 use crate::TickerCredentials;
 
 /// Shut while the newest token is one that the server refused. One refusal stops all connections, because they
 /// share the token; otherwise each would be refused by itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TokenGate {
-    refused: Mutex<Option<u64>>,
+    refused: watch::Sender<Option<u64>>,
 }
 
 // === impl TokenGate ===
 
 impl TokenGate {
+    /// An open one.
+    pub(crate) fn new() -> Self {
+        Self { refused: watch::Sender::new(None) }
+    }
+
     /// The server refused `generation`. Answers whether that is news.
     pub(crate) fn refuse(&self, generation: u64) -> bool {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.replace(generation) != Some(generation)
+        self.refused.send_replace(Some(generation)) != Some(generation)
     }
 
     /// The server accepted a token. Answers whether one was refused before.
     pub(crate) fn accept(&self) -> bool {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.take().is_some()
+        self.refused.send_if_modified(|refused| refused.take().is_some())
     }
 
     /// Whether a token was refused and none accepted since.
     pub(crate) fn is_shut(&self) -> bool {
-        self.refused_generation().is_some()
+        self.refused.borrow().is_some()
     }
 
     /// Whether these are worth a try.
     pub(crate) fn admits(&self, credentials: &TickerCredentials) -> bool {
-        self.refused_generation() != Some(credentials.generation)
+        *self.refused.borrow() != Some(credentials.generation)
     }
 
-    fn refused_generation(&self) -> Option<u64> {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    /// To wait for the next change with.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<u64>> {
+        self.refused.subscribe()
     }
 }
 
@@ -47,18 +51,18 @@ mod tests {
     use crate::{AccessToken, ApiKey};
 
     #[test]
-    fn a_refused_generation_is_not_tried_again() {
+    fn a_refused_generation_is_not_admitted_until_one_is_accepted() {
         let login = |generation| TickerCredentials {
             api_key: ApiKey::new("key"),
             access_token: AccessToken::new("token"),
             generation,
         };
-        let gate = TokenGate::default();
+        let gate = TokenGate::new();
         assert!(gate.admits(&login(1)));
         assert!(gate.refuse(1), "the first refusal is news");
         assert!(!gate.refuse(1), "the second is not");
         assert!(!gate.admits(&login(1)) && gate.admits(&login(2)) && gate.is_shut());
         assert!(gate.accept(), "back again");
-        assert!(!gate.accept() && !gate.is_shut());
+        assert!(!gate.accept() && !gate.is_shut() && gate.admits(&login(1)));
     }
 }

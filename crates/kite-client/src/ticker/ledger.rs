@@ -38,6 +38,8 @@ pub(crate) struct SubscriptionLedger {
     served: FxHashMap<InstrumentToken, Option<Mode>>,
     /// Tokens for which `wanted` and `served` differ. Ordered, so commands are the same every time.
     dirty: BTreeSet<InstrumentToken>,
+    /// Silent tokens whose commands are to be sent once more.
+    repeats: BTreeSet<InstrumentToken>,
     /// Handed out by `next_command`, not yet on the socket.
     in_flight: Vec<(InstrumentToken, Mode)>,
     /// The tokens of the newest subscribe command: those a limit error is about.
@@ -51,6 +53,8 @@ struct Entry {
     mode: Mode,
     state: SubscriptionState,
     sent_at: Option<Instant>,
+    /// It was silent on this socket before, and its commands were sent a second time.
+    resent: bool,
 }
 
 // === impl SubscriptionCounts ===
@@ -85,6 +89,7 @@ impl SubscriptionLedger {
             wanted: FxHashMap::default(),
             served: FxHashMap::default(),
             dirty: BTreeSet::new(),
+            repeats: BTreeSet::new(),
             in_flight: Vec::new(),
             last_subscribed: Vec::new(),
             changes: Vec::new(),
@@ -116,7 +121,12 @@ impl SubscriptionLedger {
             }
             if held.is_none() {
                 self.counts.requested += 1;
-                let fresh = Entry { mode: wish.mode, state: SubscriptionState::Requested, sent_at: None };
+                let fresh = Entry {
+                    mode: wish.mode,
+                    state: SubscriptionState::Requested,
+                    sent_at: None,
+                    resent: false,
+                };
                 self.wanted.insert(wish.token, fresh);
                 self.changes.push(SubscriptionChange {
                     token: wish.token,
@@ -153,6 +163,17 @@ impl SubscriptionLedger {
             self.last_subscribed.clone_from(&coming);
             return Some(TickerRequest::Subscribe(coming));
         }
+        let mut again: Vec<InstrumentToken> = (std::mem::take(&mut self.repeats).into_iter())
+            .filter(|token| self.wanted.contains_key(token))
+            .collect();
+        if !again.is_empty() {
+            self.repeats = again.split_off(again.len().min(self.batch)).into_iter().collect();
+            for token in &again {
+                self.served.insert(*token, None);
+                self.dirty.insert(*token);
+            }
+            return Some(TickerRequest::Subscribe(again));
+        }
         let mode = self.wanted_mode(*self.dirty.first()?)?;
         let tokens = self.take_dirty(|this, token| this.wanted_mode(token) == Some(mode));
         for token in &tokens {
@@ -181,10 +202,12 @@ impl SubscriptionLedger {
         let Some(entry) = self.wanted.get(&token) else {
             return false;
         };
-        let proves = entry.state != SubscriptionState::Live
-            && entry.mode == mode
-            && self.served.get(&token) == Some(&Some(mode));
-        if proves {
+        let asked = match entry.state {
+            SubscriptionState::Live => false,
+            SubscriptionState::Requested => self.served.get(&token) == Some(&Some(mode)),
+            _ => true,
+        };
+        if asked && entry.mode == mode {
             self.change(token, SubscriptionState::Live);
         }
         true
@@ -204,7 +227,8 @@ impl SubscriptionLedger {
         refused
     }
 
-    /// Marks as silent what was written long enough ago and never ticked.
+    /// Marks as silent what was written long enough ago and never ticked, and has its commands sent once more: a
+    /// repeat is harmless, and a command may have been lost.
     pub(crate) fn sweep(&mut self, now: Instant) {
         if self.counts.sent == 0 {
             return;
@@ -219,12 +243,17 @@ impl SubscriptionLedger {
         silent.sort_unstable();
         for token in silent {
             self.change(token, SubscriptionState::Silent);
+            let entry = self.wanted.get_mut(&token);
+            if entry.is_some_and(|entry| !std::mem::replace(&mut entry.resent, true)) {
+                self.repeats.insert(token);
+            }
         }
     }
 
     /// The socket is gone, and with it everything the server knew.
     pub(crate) fn disconnected(&mut self) {
         self.served.clear();
+        self.repeats.clear();
         self.in_flight.clear();
         self.last_subscribed.clear();
         let mut tokens: Vec<InstrumentToken> = self.wanted.keys().copied().collect();
@@ -232,6 +261,7 @@ impl SubscriptionLedger {
         for token in &tokens {
             if let Some(entry) = self.wanted.get_mut(token) {
                 entry.sent_at = None;
+                entry.resent = false;
             }
             self.change(*token, SubscriptionState::Requested);
         }

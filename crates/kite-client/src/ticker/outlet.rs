@@ -10,6 +10,9 @@ use tokio::time::timeout;
 use crate::TickerMetrics;
 use crate::ticker::backlog::Backlog;
 
+/// Overload lasts; a line each frame would make it worse.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// One connection's end of the feed channel.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -19,6 +22,8 @@ pub(crate) struct Outlet {
     overrun: Option<Overrun>,
     last_delivered: Option<UnixNanos>,
     dropped_ticks: u64,
+    logged_ticks: u64,
+    logged_at: Option<UnixNanos>,
     metrics: TickerMetrics,
 }
 
@@ -44,6 +49,8 @@ impl Outlet {
             overrun: None,
             last_delivered: None,
             dropped_ticks: 0,
+            logged_ticks: 0,
+            logged_at: None,
             metrics,
         }
     }
@@ -88,6 +95,25 @@ impl Outlet {
         self.dropped_ticks += ticks;
         let from = self.last_delivered.unwrap_or(at);
         self.overrun.get_or_insert(Overrun { from, ticks: 0 }).ticks += ticks;
+    }
+
+    /// Tells a hole that no frame came to end, once there is room; and says in the log, now and then, that ticks
+    /// are dropped.
+    pub(crate) fn settle(&mut self, now: UnixNanos) {
+        self.flush();
+        if self.backlog.is_empty()
+            && let Some(overrun) = self.overrun
+            && let Ok(permit) = self.feed.try_reserve()
+        {
+            permit.send(self.overrun_gap(overrun, now));
+            self.overrun = None;
+        }
+        let unsaid = self.dropped_ticks - self.logged_ticks;
+        if unsaid > 0 && self.logged_at.is_none_or(|at| now.saturating_since(at) >= LOG_EVERY) {
+            tracing::warn!(connection = %self.connection, ticks = unsaid, "feed is full, ticks were dropped");
+            self.logged_ticks = self.dropped_ticks;
+            self.logged_at = Some(now);
+        }
     }
 
     /// Whether something waits for room.
@@ -245,6 +271,19 @@ mod tests {
         assert_eq!(seen(&mut events), ["Overrun 1..3 lost Some(3)"]);
         outlet.flush();
         assert_eq!(seen(&mut events), ["up at 3"]);
+    }
+
+    #[test]
+    fn a_hole_that_no_frame_ends_is_told_when_there_is_room() {
+        let (mut outlet, mut events) = outlet(1);
+        outlet.ticks(frame(1, 1));
+        outlet.ticks(frame(2, 3));
+        outlet.settle(UnixNanos::from_secs(3));
+        assert_eq!(seen(&mut events), ["ticks at 1"]);
+        outlet.settle(UnixNanos::from_secs(4));
+        assert_eq!(seen(&mut events), ["Overrun 1..4 lost Some(3)"]);
+        outlet.settle(UnixNanos::from_secs(5));
+        assert_eq!(seen(&mut events), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]

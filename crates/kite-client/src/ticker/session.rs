@@ -135,6 +135,8 @@ impl Connection {
         self.ledger.sweep(now);
         self.report_subscriptions();
         self.report_damage();
+        let wall = self.now();
+        self.outlet.settle(wall);
         self.publish();
     }
 

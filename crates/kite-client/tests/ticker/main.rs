@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
+mod chaos;
 mod feed;
+mod log;
 mod loopback;
 mod reconnect;
 mod rig;

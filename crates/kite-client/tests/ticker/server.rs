@@ -183,6 +183,52 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
         while self.socket.next().await.is_some() {}
     }
 
+    /// A heartbeat each second for this long, reading and answering pings meanwhile.
+    pub(crate) async fn beats(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.heartbeat().await;
+            let reads = async { while self.step().await {} };
+            let second = std::time::Duration::from_secs(1);
+            tokio::time::timeout(second, reads).await.expect_err("a client that stays");
+        }
+    }
+
+    /// Reads one message; answers whether the stream goes on.
+    pub(crate) async fn step(&mut self) -> bool {
+        match self.socket.next().await {
+            Some(Ok(message)) => {
+                self.note(&message);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// [`Self::ticks`] to a client that may be gone.
+    pub(crate) async fn try_ticks(&mut self, ticks: &[(u32, Mode)]) {
+        let mut frame = FrameBuilder::new();
+        for &(token, mode) in ticks {
+            frame.push(&tick(token, mode)).expect("a tick that can be sent");
+        }
+        self.try_bytes(frame.finish()).await;
+    }
+
+    /// [`Self::bytes`] to a client that may be gone.
+    pub(crate) async fn try_bytes(&mut self, bytes: Vec<u8>) {
+        drop(self.socket.send(Message::binary(bytes)).await);
+    }
+
+    /// [`Self::text`] to a client that may be gone.
+    pub(crate) async fn try_text(&mut self, text: &str) {
+        drop(self.socket.send(Message::text(text)).await);
+    }
+
+    /// Sends a close frame and waits for nothing.
+    pub(crate) async fn start_close(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        drop(self.socket.close(Some(frame)).await);
+    }
+
     fn note(&mut self, message: &Message) {
         let Message::Text(text) = message else { return };
         self.commands.push(text.to_string());

@@ -85,6 +85,15 @@ async fn a_subscription_that_never_ticks_is_named() {
     assert!((30..32).contains(&rig.elapsed().as_secs()), "{:?}", rig.elapsed());
     let status = &rig.status().connections[0];
     assert_eq!((status.subscriptions.silent, &status.silent_tokens[..]), (1, &[InstrumentToken(2)][..]));
+    // In case a command was lost, they are sent once more; after that silence is the answer.
+    peer.carried.remove(&2);
+    peer.commands.clear();
+    peer.carries(&[(1, Mode::Full), (2, Mode::Full)]).await;
+    assert_eq!(peer.commands, [r#"{"a":"subscribe","v":[2]}"#, r#"{"a":"mode","v":["full",[2]]}"#]);
+    peer.beats(90).await;
+    rig.shutdown.cancel();
+    peer.closed().await;
+    assert_eq!(peer.commands.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,9 +25,8 @@ async fn a_refused_token_is_not_tried_again_until_another_login() {
     let status = rig.status();
     assert!(status.token_refused);
     assert_eq!(status.connections[0].state, ConnectionState::WaitingForToken);
-    // The same login once more is no news, and an operator cannot make it good.
+    // The same login once more is no news.
     rig.credentials.send_replace(Some(login(1)));
-    rig.handle.reconnect(0);
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(rig.kite.dials(), 1);
     rig.credentials.send_replace(Some(login(2)));
@@ -129,4 +128,37 @@ async fn a_login_that_arrives_during_a_wait_is_tried_at_once() {
     let peer = rig.kite.accept().await;
     assert_eq!(peer.uri.query(), Some("api_key=key&access_token=token2"));
     assert_eq!(rig.elapsed(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_can_have_a_refused_token_tried_once_more() {
+    let mut settings = config();
+    settings.limits = ConnectionLimits { connections: 2, tokens_per_connection: 1 };
+    let mut rig = Rig::start(settings);
+    rig.kite.refuse(StatusCode::FORBIDDEN, "").await;
+    rig.expect(&["token lost acc: 403 Forbidden", "disconnected 0: TokenRefused"]).await;
+    rig.want(&[(1, Mode::Full), (2, Mode::Full)]);
+    rig.handle.reconnect(0);
+    rig.kite.refuse(StatusCode::FORBIDDEN, "").await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(rig.kite.dials(), 2);
+    // What refused was a maintenance page after all; the second connection follows by itself.
+    rig.handle.reconnect(0);
+    rig.kite.accept().await.carries(&[(1, Mode::Full)]).await;
+    rig.kite.accept().await.carries(&[(2, Mode::Full)]).await;
+    rig.expect(&["token restored acc", "connected 0"]).await;
+    assert!(!rig.status().token_refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wishes_count_also_when_no_login_can_ever_come() {
+    let mut settings = config();
+    settings.limits = ConnectionLimits { connections: 2, tokens_per_connection: 1 };
+    let mut rig = Rig::start(settings);
+    let mut first = rig.kite.accept().await;
+    let (sender, _) = tokio::sync::watch::channel(None);
+    drop(std::mem::replace(&mut rig.credentials, sender));
+    rig.want(&[(1, Mode::Full), (2, Mode::Full)]);
+    first.carries(&[(1, Mode::Full)]).await;
+    rig.kite.accept().await.carries(&[(2, Mode::Full)]).await;
 }

@@ -1,0 +1,122 @@
+//! What a connection tells the feed about itself, each thing once.
+
+use std::time::Duration;
+
+use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, Silence, TokenLoss, UnixNanos};
+
+use crate::ticker::connection::Connection;
+use crate::ticker::status::ConnectionState;
+
+// === impl Connection ===
+
+impl Connection {
+    /// The token was refused.
+    pub(crate) fn tell_refused(&mut self, generation: u64, detail: String) {
+        if !self.shared.gate.refuse(generation) {
+            return;
+        }
+        tracing::error!(generation, detail, "access token refused, waiting for a new one");
+        self.shared.metrics.token_refusals.increment(1);
+        let loss = TokenLoss { account: self.id.account.clone(), detail: detail.into() };
+        let now = self.now();
+        self.outlet.control(FeedEvent::TokenLost(loss), now);
+    }
+
+    /// The handshake succeeded.
+    pub(crate) fn stands(&mut self, generation: u64) {
+        let at = self.now();
+        if self.shared.gate.accept() {
+            let account = self.id.account.clone();
+            self.outlet.control(FeedEvent::TokenRestored { account }, at);
+        }
+        let attempts = std::mem::take(&mut self.tries);
+        let connection = self.id.clone();
+        let event = if self.stood {
+            self.shared.metrics.reconnects.increment(1);
+            FeedEvent::Reconnected { connection, at, attempts }
+        } else {
+            FeedEvent::Connected { connection, at }
+        };
+        self.outlet.control(event, at);
+        self.stood = true;
+        self.told_down = false;
+        self.shared.board.update(self.id.index, |status| {
+            status.state = ConnectionState::Up;
+            status.generation = Some(generation);
+            status.connects += 1;
+        });
+        tracing::info!(attempts, generation, "ticker connection stands");
+    }
+
+    pub(crate) fn tell_reconnecting(&mut self, reason: DisconnectReason, delay: Duration) {
+        tracing::warn!(?reason, delay_ms = delay.as_millis() as u64, "ticker connection is down");
+        let at = self.now();
+        let event = FeedEvent::Reconnecting {
+            connection: self.id.clone(),
+            at,
+            attempt: self.tries + 1,
+            delay,
+            reason: reason.clone(),
+        };
+        self.outlet.control(event, at);
+        self.told_down = false;
+        self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason));
+    }
+
+    /// Says, once, that the connection is down for good or until somebody acts.
+    pub(crate) fn tell_down(&mut self, reason: DisconnectReason) {
+        let spoken = self.stood || self.tries > 0;
+        if self.told_down || !spoken {
+            return;
+        }
+        self.told_down = true;
+        let at = self.now();
+        self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason.clone()));
+        let event = FeedEvent::Disconnected { connection: self.id.clone(), at, reason };
+        self.outlet.control(event, at);
+    }
+
+    /// The connection fell silent.
+    pub(crate) fn tell_silent(&mut self) {
+        self.shared.metrics.silences.increment(1);
+        if !self.told_silent {
+            self.told_silent = true;
+            let now = self.now();
+            let silence = Silence { connection: self.id.clone(), since: self.last_frame.unwrap_or(now) };
+            self.outlet.control(FeedEvent::Silent(silence), now);
+        }
+    }
+
+    /// A frame arrived: holes end here.
+    pub(crate) fn speaks(&mut self, at: UnixNanos) {
+        if let Some(from) = self.hole_from.take() {
+            let gap = Gap {
+                connection: self.id.clone(),
+                from,
+                to: at,
+                cause: GapCause::Disconnected,
+                tokens: None,
+                lost_ticks: None,
+            };
+            self.outlet.control(FeedEvent::Gap(gap), at);
+        }
+        if std::mem::take(&mut self.told_silent) {
+            let connection = self.id.clone();
+            self.outlet.control(FeedEvent::SilenceEnded { connection, at }, at);
+        }
+        self.last_frame = Some(at);
+    }
+
+    /// Says which subscriptions changed.
+    pub(crate) fn report_subscriptions(&mut self) {
+        let changes = self.ledger.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        let subscriptions = self.ledger.counts();
+        self.shared.board.update(self.id.index, |status| status.subscriptions = subscriptions);
+        let connection = self.id.clone();
+        let now = self.now();
+        self.outlet.control(FeedEvent::Subscriptions { connection, changes }, now);
+    }
+}
