@@ -51,6 +51,7 @@ pub struct Batcher {
     /// Topics that hold something.
     open: Vec<TopicId>,
     sealed: VecDeque<SealedBatch>,
+    conflated: u64,
 }
 
 /// A sealed batch on its way out.
@@ -71,8 +72,8 @@ struct OpenTopic {
     bytes: usize,
     since: Instant,
     oldest_tick: Option<UnixNanos>,
-    /// Size of the last batch, so that the next vector is allocated once.
-    usual: usize,
+    /// Sizes of the last two batches, so that the next vector is allocated once: a burst ends with a small one.
+    recent: [usize; 2],
 }
 
 // === impl Batcher ===
@@ -96,6 +97,7 @@ impl Batcher {
             topics: Vec::new(),
             open: Vec::new(),
             sealed: VecDeque::new(),
+            conflated: 0,
         }
     }
 
@@ -121,7 +123,7 @@ impl Batcher {
             bytes: 0,
             since: now,
             oldest_tick: None,
-            usual: 0,
+            recent: [0, 0],
         });
         id
     }
@@ -130,7 +132,8 @@ impl Batcher {
     pub fn add(&mut self, topic: TopicId, snapshot: Snapshot, since: Instant) {
         let open = &mut self.topics[topic.0 as usize];
         if open.snapshots.is_empty() {
-            open.snapshots.reserve(open.usual);
+            let [last, before] = open.recent;
+            open.snapshots.reserve(last.max(before));
             open.since = since;
             self.open.push(topic);
         }
@@ -139,7 +142,7 @@ impl Batcher {
             let oldest = open.oldest_tick.map_or(snapshot.ts_recv, |oldest| oldest.min(snapshot.ts_recv));
             open.oldest_tick = Some(oldest);
         }
-        open.put(snapshot, self.config.conflate);
+        self.conflated += u64::from(open.put(snapshot, self.config.conflate));
         if open.snapshots.len() >= self.config.max_count || open.bytes >= self.config.max_bytes {
             self.open.retain(|id| *id != topic);
             self.seal(topic);
@@ -179,10 +182,15 @@ impl Batcher {
         self.sealed.pop_front()
     }
 
+    /// How many ticks were replaced by newer ones of the same instrument while they waited in a batch.
+    pub fn conflated(&self) -> u64 {
+        self.conflated
+    }
+
     fn seal(&mut self, topic: TopicId) {
         let open = &mut self.topics[topic.0 as usize];
         let snapshots = std::mem::take(&mut open.snapshots);
-        open.usual = snapshots.len();
+        open.recent = [snapshots.len(), open.recent[0]];
         open.places.clear();
         open.bytes = 0;
         let batch = SnapshotBatch {
@@ -203,7 +211,8 @@ impl Batcher {
 // === impl OpenTopic ===
 
 impl OpenTopic {
-    fn put(&mut self, snapshot: Snapshot, conflate: bool) {
+    /// Returns whether a tick that waited was replaced.
+    fn put(&mut self, snapshot: Snapshot, conflate: bool) -> bool {
         if conflate {
             let next = self.snapshots.len() as u32;
             let place = *self.places.entry(snapshot.slot).or_insert(next);
@@ -213,6 +222,7 @@ impl OpenTopic {
         }
         self.bytes += estimated_bytes(&snapshot);
         self.snapshots.push(snapshot);
+        false
     }
 }
 

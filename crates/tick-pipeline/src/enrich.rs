@@ -84,6 +84,7 @@ pub struct Enricher {
     moved_anchors: Vec<u32>,
     last_sweep: Option<Instant>,
     stale: usize,
+    conflated: u64,
     solver: Solver,
     rows: Vec<u32>,
     parity_quotes: Vec<ParityQuote>,
@@ -107,6 +108,7 @@ impl Enricher {
             moved_anchors: Vec::new(),
             last_sweep: None,
             stale: 0,
+            conflated: 0,
             solver: Solver::default(),
             rows: Vec::new(),
             parity_quotes: Vec::new(),
@@ -117,6 +119,7 @@ impl Enricher {
     /// chain is computed anew at the next refresh.
     pub fn set_market(&mut self, market: Market) {
         let old = std::mem::replace(self, Self::new(self.config.clone(), market));
+        self.conflated = old.conflated;
         for before in old.live {
             let Some(slot) = self.market.catalog().slot(before.tick.token) else {
                 continue;
@@ -146,6 +149,11 @@ impl Enricher {
     /// How many of them have a value that is not current.
     pub fn stale(&self) -> usize {
         self.stale
+    }
+
+    /// How many ticks were replaced by a newer one of the same instrument before they were handed out.
+    pub fn conflated(&self) -> u64 {
+        self.conflated
     }
 
     /// How many wait to be published.
@@ -238,6 +246,7 @@ impl Enricher {
         for at in self.pending.drain(..) {
             let live = &mut self.live[at as usize];
             if let Some(cause) = live.pending.take() {
+                live.shown = live.greeks;
                 each(live.snapshot(cause));
             }
         }
@@ -300,6 +309,7 @@ impl Enricher {
             chain: local,
             moved: false,
             greeks,
+            shown: greeks,
             stale: None,
             forward_stale: false,
             pending: None,
@@ -370,6 +380,7 @@ impl Enricher {
                 *pending = Some(cause);
                 self.pending.push(at as u32);
             }
+            (Some(SnapshotCause::Tick), SnapshotCause::Tick) => self.conflated += 1,
             (Some(SnapshotCause::Tick), _) | (_, SnapshotCause::Forward) => {}
             (Some(_), _) => *pending = Some(cause),
         }

@@ -70,12 +70,15 @@ impl Merged {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// Takes a newer state of the same instrument. A tick that was not published yet stays the reason.
-    pub(crate) fn replace_with(&mut self, newer: Self) {
+    /// Takes a newer state of the same instrument. A tick that was not published yet stays the reason. Returns
+    /// whether one tick replaced another.
+    pub(crate) fn replace_with(&mut self, newer: Self) -> bool {
         let ticked = self.cause == SnapshotCause::Tick;
+        let conflated = ticked && newer.cause == SnapshotCause::Tick;
         *self = newer;
         if ticked {
             self.cause = SnapshotCause::Tick;
         }
+        conflated
     }
 }

@@ -4,6 +4,7 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, NoopRecorder, Recorder, Unit,
 };
 
+use crate::queue::SinkCounts;
 use crate::validate::TickRejected;
 
 /// Counters of one pipeline worker.
@@ -13,6 +14,8 @@ pub struct PipelineMetrics {
     pub ticks: Counter,
     /// Ticks refused, in the order of [`TickRejected::ALL`].
     pub rejected: [Counter; TickRejected::ALL.len()],
+    /// Ticks replaced by a newer one of the same instrument before they were published.
+    pub conflated: Counter,
     /// Snapshots published.
     pub snapshots: Counter,
     /// Batches published.
@@ -65,6 +68,7 @@ impl PipelineMetrics {
         Self {
             ticks: of.counter("pipeline_ticks_received_total", "Ticks that arrived", None),
             rejected: TickRejected::ALL.map(rejected),
+            conflated: of.counter("pipeline_ticks_conflated_total", "Ticks replaced before publishing", None),
             snapshots: of.counter("pipeline_snapshots_published_total", "Snapshots published", None),
             batches: of.counter("pipeline_batches_published_total", "Batches published", None),
             health: of.counter("pipeline_health_records_total", "Feed-health records published", None),
@@ -107,6 +111,24 @@ impl SinkMetrics {
     /// Handles that count nothing.
     pub fn noop() -> Self {
         Self::register(&NoopRecorder, "none")
+    }
+
+    /// Adds what happened between two readings of a queue's counts.
+    pub(crate) fn record(&self, before: &SinkCounts, after: &SinkCounts) {
+        for (counter, before, after) in [
+            (&self.delivered, before.delivered, after.delivered),
+            (&self.failed, before.failed, after.failed),
+            (&self.dropped, before.dropped, after.dropped),
+            (&self.conflated, before.conflated, after.conflated),
+            (&self.health_dropped, before.health_dropped, after.health_dropped),
+        ] {
+            if after > before {
+                counter.increment(after - before);
+            }
+        }
+        if after.depth != before.depth {
+            self.depth.set(after.depth as f64);
+        }
     }
 }
 

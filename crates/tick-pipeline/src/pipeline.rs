@@ -31,6 +31,8 @@ pub struct Pipeline {
     metrics: PipelineMetrics,
     market: Market,
     markets: Option<watch::Receiver<Market>>,
+    /// Whether a new market was seen and waits to be taken.
+    market_due: bool,
     validator: Validator,
     unknown: UnknownTokens,
     enricher: Enricher,
@@ -85,6 +87,7 @@ impl Pipeline {
             metrics,
             market,
             markets: None,
+            market_due: false,
             connections: Vec::new(),
             pending_since: None,
             health: VecDeque::new(),
@@ -99,6 +102,21 @@ impl Pipeline {
     pub fn follow(mut self, markets: watch::Receiver<Market>) -> Self {
         self.markets = Some(markets);
         self
+    }
+
+    /// Waits until the market it follows is another one, to be taken at the next poll; for ever when it follows none.
+    ///
+    /// # Cancel safety
+    /// Safe: a change that was not waited for to the end is found again.
+    pub(crate) async fn market_changed(&mut self) {
+        match &mut self.markets {
+            Some(markets) if !self.market_due => match markets.changed().await {
+                Ok(()) => self.market_due = true,
+                Err(_) => std::future::pending().await,
+            },
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes another catalog (a new day, a reload). Instruments listed in both keep their state; batches that refer
@@ -258,14 +276,18 @@ impl Pipeline {
                 *topic.get_or_insert_with(|| batcher.topic(Topic::of(market.catalog(), snapshot.slot), now));
             batcher.add(topic, snapshot, since);
         });
+        let conflated = self.enricher.conflated() + self.batcher.conflated();
+        self.metrics.conflated.increment(conflated - self.counts.conflated);
+        self.counts.conflated = conflated;
     }
 
     fn take_new_market(&mut self, now: Instant) {
-        let new = self.markets.as_mut().and_then(|markets| match markets.has_changed() {
-            Ok(true) => Some(markets.borrow_and_update().clone()),
-            Ok(false) | Err(_) => None,
-        });
-        if let Some(market) = new {
+        let Some(markets) = &mut self.markets else {
+            return;
+        };
+        // A sender that is gone hides from `has_changed` that it sent something before.
+        if std::mem::take(&mut self.market_due) || markets.has_changed().unwrap_or(false) {
+            let market = markets.borrow_and_update().clone();
             self.set_catalog(market, now);
         }
     }

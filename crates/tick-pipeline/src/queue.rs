@@ -225,15 +225,14 @@ impl SinkQueue {
         InFlight { shared: &self.0.0, snapshots, health }
     }
 
-    /// From now on losses are counted on `metrics` too, beginning with those so far.
-    pub(crate) fn attach(&self, metrics: SinkMetrics) {
+    /// From now on losses are counted on `metrics` too, beginning with those so far. A sink that was started again
+    /// keeps the handles of its first start: they are the same series.
+    pub(crate) fn attach(&self, metrics: &SinkMetrics) {
         let shared = &self.0.0;
         let state = shared.lock();
-        metrics.dropped.increment(state.counts.dropped);
-        metrics.conflated.increment(state.counts.conflated);
-        metrics.health_dropped.increment(state.counts.health_dropped);
-        // A sink that was started again keeps the handles of its first start: they are the same series.
-        let _ = shared.metrics.set(metrics);
+        if shared.metrics.set(metrics.clone()).is_ok() {
+            metrics.record(&SinkCounts::default(), &state.counts);
+        }
     }
 }
 
@@ -242,27 +241,20 @@ impl SinkQueue {
 impl InFlight<'_> {
     pub(crate) fn delivered(mut self) {
         let (snapshots, health) = (std::mem::take(&mut self.snapshots), std::mem::take(&mut self.health));
-        let mut state = self.shared.lock();
-        state.counts.delivered += snapshots;
-        state.counts.health_delivered += health;
-        drop(state);
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.delivered.increment(snapshots);
-        }
+        self.shared.update(|state| {
+            state.counts.delivered += snapshots;
+            state.counts.health_delivered += health;
+        });
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.snapshots + self.health == 0 {
-            return;
-        }
-        let mut state = self.shared.lock();
-        state.counts.failed += self.snapshots;
-        state.counts.health_failed += self.health;
-        drop(state);
-        if let Some(metrics) = self.shared.metrics.get() {
-            metrics.failed.increment(self.snapshots);
+        if self.snapshots + self.health > 0 {
+            self.shared.update(|state| {
+                state.counts.failed += self.snapshots;
+                state.counts.health_failed += self.health;
+            });
         }
     }
 }
@@ -271,17 +263,14 @@ impl Drop for InFlight<'_> {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        self.0.update(|state| state.closed = true);
         self.0.wake.notify_one();
     }
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        let dropped = state.give_up();
-        drop(state);
-        self.0.count_losses(dropped, 0, 0);
+        self.0.update(State::give_up);
     }
 }
 
@@ -293,116 +282,99 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, batch: &Arc<SnapshotBatch>, now: Instant) {
-        let snapshots = batch.snapshots.len() as u64;
+    /// The one way to change the state: what was counted in it reaches the metrics exactly once.
+    fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
-        state.counts.pushed += snapshots;
-        let (mut dropped, mut conflated) = (0, 0);
-        if state.gone {
-            state.counts.dropped += snapshots;
-            dropped = snapshots;
-        } else {
-            state.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
-            if state.batches.len() > self.config.capacity {
-                (dropped, conflated) = state.make_room(self.config.overflow);
-            }
-        }
+        let before = state.counts;
+        let result = change(&mut state);
         state.counts.depth = state.batches.len();
-        let depth = state.counts.depth;
-        drop(state);
-        self.wake.notify_one();
-        self.count_losses(dropped, conflated, 0);
         if let Some(metrics) = self.metrics.get() {
-            metrics.depth.set(depth as f64);
+            metrics.record(&before, &state.counts);
         }
+        result
+    }
+
+    fn push(&self, batch: &Arc<SnapshotBatch>, now: Instant) {
+        self.update(|state| state.push(batch, now, &self.config));
+        self.wake.notify_one();
     }
 
     fn push_health(&self, record: &Arc<HealthRecord>) {
-        let mut state = self.lock();
-        state.counts.health_pushed += 1;
-        let mut dropped = 0;
-        if state.gone {
-            dropped = 1;
-        } else {
-            if state.health.len() >= HEALTH_CAPACITY {
-                state.health.pop_front();
-                dropped = 1;
-            }
-            state.health.push_back(record.clone());
-        }
-        state.counts.health_dropped += dropped;
-        drop(state);
+        self.update(|state| state.push_health(record));
         self.wake.notify_one();
-        self.count_losses(0, 0, dropped);
     }
 
     /// `None`: nothing now. `Some(None)`: nothing ever again.
     fn take(&self) -> Option<Option<Work>> {
-        let mut state = self.lock();
-        if state.gone {
-            return Some(None);
-        }
-        if let Some(record) = state.health.pop_front() {
-            return Some(Some(Work::Health(record)));
-        }
-        let Some(queued) = state.batches.pop_front() else {
-            return state.closed.then_some(None);
+        let queued = self.update(|state| {
+            if state.gone {
+                return Err(Some(None));
+            }
+            if let Some(record) = state.health.pop_front() {
+                return Err(Some(Some(Work::Health(record))));
+            }
+            state.batches.pop_front().ok_or(state.closed.then_some(None))
+        });
+        let queued = match queued {
+            Ok(queued) => queued,
+            Err(answer) => return answer,
         };
-        state.counts.depth = state.batches.len();
-        let depth = state.counts.depth;
-        drop(state);
-        if let Some(metrics) = self.metrics.get() {
-            metrics.depth.set(depth as f64);
-        }
         let batch = match queued.body {
             Body::Sealed(batch) => batch,
             Body::Merged(merged) => Arc::new(merged.into_batch()),
         };
         Some(Some(Work::Batch { batch, pushed: queued.pushed }))
     }
-
-    fn count_losses(&self, dropped: u64, conflated: u64, health: u64) {
-        if dropped + conflated + health > 0
-            && let Some(metrics) = self.metrics.get()
-        {
-            metrics.dropped.increment(dropped);
-            metrics.conflated.increment(conflated);
-            metrics.health_dropped.increment(health);
-        }
-    }
 }
 
 // === impl State ===
 
 impl State {
-    /// Brings the queue back to its capacity; returns how many snapshots were dropped and conflated.
-    fn make_room(&mut self, overflow: OverflowPolicy) -> (u64, u64) {
-        let (dropped, conflated) = match overflow {
-            OverflowPolicy::Conflate => match self.merge_oldest_pair() {
-                Some(conflated) => (0, conflated),
-                None => (self.drop_oldest(), 0),
-            },
-            OverflowPolicy::DropOldest => (self.drop_oldest(), 0),
-            OverflowPolicy::Disconnect => return (self.give_up(), 0),
-        };
-        self.counts.dropped += dropped;
-        self.counts.conflated += conflated;
-        (dropped, conflated)
+    fn push(&mut self, batch: &Arc<SnapshotBatch>, now: Instant, config: &QueueConfig) {
+        let snapshots = batch.snapshots.len() as u64;
+        self.counts.pushed += snapshots;
+        if self.gone {
+            self.counts.dropped += snapshots;
+            return;
+        }
+        self.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
+        if self.batches.len() > config.capacity {
+            match config.overflow {
+                OverflowPolicy::Conflate => match self.merge_oldest_pair() {
+                    Some(conflated) => self.counts.conflated += conflated,
+                    None => self.drop_oldest(),
+                },
+                OverflowPolicy::DropOldest => self.drop_oldest(),
+                OverflowPolicy::Disconnect => self.give_up(),
+            }
+        }
     }
 
-    fn drop_oldest(&mut self) -> u64 {
-        self.batches.pop_front().map_or(0, |queued| queued.body.batch().snapshots.len() as u64)
+    fn push_health(&mut self, record: &Arc<HealthRecord>) {
+        self.counts.health_pushed += 1;
+        if self.gone {
+            self.counts.health_dropped += 1;
+            return;
+        }
+        if self.health.len() >= HEALTH_CAPACITY {
+            self.health.pop_front();
+            self.counts.health_dropped += 1;
+        }
+        self.health.push_back(record.clone());
     }
 
-    fn give_up(&mut self) -> u64 {
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.batches.pop_front() {
+            self.counts.dropped += oldest.body.batch().snapshots.len() as u64;
+        }
+    }
+
+    fn give_up(&mut self) {
         self.gone = true;
-        let dropped = self.batches.iter().map(|queued| queued.body.batch().snapshots.len() as u64).sum();
-        self.counts.dropped += dropped;
-        self.counts.health_dropped += self.health.len() as u64;
-        self.counts.depth = 0;
-        self.batches = VecDeque::new();
-        self.health = VecDeque::new();
-        dropped
+        while !self.batches.is_empty() {
+            self.drop_oldest();
+        }
+        self.counts.health_dropped += std::mem::take(&mut self.health).len() as u64;
     }
 
     fn merge_oldest_pair(&mut self) -> Option<u64> {

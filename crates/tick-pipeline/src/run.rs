@@ -55,9 +55,12 @@ pub async fn run(
                 timer.as_mut().reset(due);
             }
         }
+        let has_due = pipeline.next_poll().is_some();
         tokio::select! {
             biased;
-            () = &mut timer, if pipeline.next_poll().is_some() => {}
+            // Before any further tick, because without it the tick may be of an unknown instrument.
+            () = pipeline.market_changed() => pipeline.poll(now()),
+            () = &mut timer, if has_due => {}
             event = feed.recv() => match event {
                 Some(event) => {
                     pipeline.push(event, now());
@@ -84,7 +87,7 @@ pub async fn run(
 /// # Cancel safety
 /// Dropping the future counts the delivery on its way as failed; what waits stays in the queue for another call.
 pub async fn run_sink<S: SnapshotSink>(mut sink: S, queue: SinkQueue, metrics: SinkMetrics) -> SinkSummary {
-    queue.attach(metrics.clone());
+    queue.attach(&metrics);
     let name = queue.name();
     let mut failing = false;
     while let Some(work) = queue.next().await {

@@ -14,6 +14,9 @@ pub struct PipelineCounts {
     pub ticks: u64,
     /// Ticks refused, in the order of [`TickRejected::ALL`].
     pub rejected: [u64; TickRejected::ALL.len()],
+    /// Ticks replaced by a newer one of the same instrument before they were published. Without anything waiting,
+    /// `ticks = rejected + conflated + snapshots caused by a tick`.
+    pub conflated: u64,
     /// Snapshots published.
     pub snapshots: u64,
     /// Batches published.

@@ -33,8 +33,10 @@ pub(super) struct Chain {
     pub(super) queued: bool,
     pub(super) choice: ForwardChoice,
     pub(super) parity: Parity,
-    /// What the whole chain was last computed on, and when.
-    pub(super) basis: Option<(Result<Basis, NoGreeks>, Instant)>,
+    /// What the whole chain was last computed on.
+    pub(super) basis: Option<Result<Basis, NoGreeks>>,
+    /// When all its options were last looked through for Greeks worth publishing.
+    pub(super) looked_at: Option<Instant>,
     pub(super) marked_stale: bool,
 }
 
@@ -111,6 +113,7 @@ impl Chain {
             choice: ForwardChoice::default(),
             parity: Parity { dirty: true, ..Parity::default() },
             basis: None,
+            looked_at: None,
             marked_stale: false,
         }
     }

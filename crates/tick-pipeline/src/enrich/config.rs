@@ -22,11 +22,14 @@ pub struct EnrichmentConfig {
     pub parity_max_error: f64,
     /// When one forward source replaces another.
     pub hysteresis: ForwardHysteresis,
-    /// A whole chain is recomputed and published at most this often.
+    /// A whole chain is recomputed, and options that did not tick are published for it, at most this often.
     pub refresh_interval: Duration,
-    /// It is recomputed when the forward moved by more than this fraction of itself ...
+    /// An option is published without a tick when its forward moved by more than this fraction of itself since it
+    /// was last published, ...
     pub refresh_forward_move: f64,
-    /// ... or the time to expiry shrank by more than this fraction of itself.
+    /// ... or its volatility by more than this (the other side of the strike ticked), ...
+    pub refresh_iv_move: f64,
+    /// ... or its time to expiry shrank by more than this fraction of itself.
     pub refresh_time_step: f64,
     /// How long another worker's spot, future or parity forward is current without being vouched for again.
     pub shared_max_age: Duration,
@@ -45,8 +48,11 @@ impl Default for EnrichmentConfig {
             parity_max_error: 5e-4,
             hysteresis: ForwardHysteresis::default(),
             refresh_interval: Duration::from_millis(250),
-            // Half a point of NIFTY, less than a tenth of a tick in any option.
-            refresh_forward_move: 2e-5,
+            // A bit more than a point of NIFTY, which it moves about once a second: the delta of an option changes in
+            // the third decimal at most.
+            refresh_forward_move: 5e-5,
+            // A twentieth of a volatility point: what people round to.
+            refresh_iv_move: 5e-4,
             // One part in 500 of the time is one part in 1000 of the volatility.
             refresh_time_step: 2e-3,
             // Owners vouch every refresh interval; twenty missed rounds mean the owner is gone.

@@ -4,6 +4,7 @@ use market_model::{
     InstrumentCatalog, InstrumentKind, InstrumentSlot, OptionSide, Tick, Underlying, UnderlyingId, UnixNanos,
 };
 
+use super::EnrichmentConfig;
 use crate::snapshot::{GreeksState, Snapshot, SnapshotCause, StaleCause};
 
 /// Position of a feed connection in the pipeline's own list.
@@ -25,6 +26,8 @@ pub(super) struct Live {
     /// Why the tick itself is not current, and since when.
     pub(super) stale: Option<(StaleCause, UnixNanos)>,
     pub(super) forward_stale: bool,
+    /// The Greeks it was last published with.
+    pub(super) shown: GreeksState,
     /// Why it waits to be published.
     pub(super) pending: Option<SnapshotCause>,
 }
@@ -45,6 +48,19 @@ pub(super) enum Role {
 // === impl Live ===
 
 impl Live {
+    /// Whether the Greeks differ from those last published by enough to publish them without a tick.
+    pub(super) fn greeks_moved(&self, config: &EnrichmentConfig) -> bool {
+        match (&self.greeks, &self.shown) {
+            (GreeksState::Known(now), GreeksState::Known(shown)) => {
+                now.forward_source != shown.forward_source
+                    || (now.forward - shown.forward).abs() > config.refresh_forward_move * shown.forward
+                    || (now.iv - shown.iv).abs() > config.refresh_iv_move
+                    || shown.t_years - now.t_years > config.refresh_time_step * now.t_years
+            }
+            (now, shown) => now != shown,
+        }
+    }
+
     pub(super) fn snapshot(&self, cause: SnapshotCause) -> Snapshot {
         let forward = self.forward_stale.then_some(StaleCause::Forward);
         Snapshot {

@@ -24,11 +24,15 @@ impl Enricher {
         self.chains[at].queued = false;
         let basis = self.basis(at, now, wall);
         self.mark_forward(at, basis.is_ok_and(|basis| basis.forward.stale));
-        let whole = self.must_recompute(at, &basis, now);
+        let chain = &mut self.chains[at];
+        let begun = chain.basis.is_none_or(|before| before.map(drop) != basis.map(drop));
+        let interval = self.config.refresh_interval;
+        let due = begun || chain.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= interval);
+        let whole = due && (begun || self.has_moved(at, &basis));
         let chain = &mut self.chains[at];
         self.rows.clear();
         if whole {
-            chain.basis = Some((basis, now));
+            chain.basis = Some(basis);
             self.rows.extend((0..chain.strikes.len() as u32).filter(|row| chain.has_live(*row as usize)));
             refreshed.chains += 1;
         } else {
@@ -36,56 +40,59 @@ impl Enricher {
         }
         chain.clear_dirty();
         refreshed.strikes += self.rows.len();
+        self.compute(at, &basis);
+        if due {
+            self.chains[at].looked_at = Some(now);
+            self.want_options(at, SnapshotCause::Forward);
+        }
+    }
+
+    /// Computes the options of `self.rows`.
+    fn compute(&mut self, at: usize, basis: &Result<Basis, NoGreeks>) {
         let chain = &self.chains[at];
         match basis {
             Ok(basis) => {
                 let config = &self.config;
-                self.solver.solve(chain, &self.rows, &basis, config.rate, &config.spread, &mut self.live);
+                self.solver.solve(chain, &self.rows, basis, config.rate, &config.spread, &mut self.live);
             }
             Err(reason) => {
                 for &row in &self.rows {
                     for (_, index) in chain.live(row as usize) {
                         if index != NONE {
-                            self.live[index as usize].greeks = GreeksState::Absent(reason);
+                            self.live[index as usize].greeks = GreeksState::Absent(*reason);
                         }
                     }
                 }
             }
         }
-        if whole {
-            self.want_rows(at, SnapshotCause::Forward);
-        }
     }
 
-    /// Wants the options of `self.rows` published, but for those whose own value is not current: nothing changed.
-    fn want_rows(&mut self, at: usize, cause: SnapshotCause) {
-        let rows = std::mem::take(&mut self.rows);
-        for &row in &rows {
-            for (_, index) in self.chains[at].live(row as usize) {
-                if index != NONE && self.live[index as usize].stale.is_none() {
+    /// Wants the options of a chain published: for their Greeks those whose Greeks moved, else all. One whose own
+    /// value is not current has nothing new to say.
+    fn want_options(&mut self, at: usize, cause: SnapshotCause) {
+        for row in 0..self.chains[at].strikes.len() {
+            for (_, index) in self.chains[at].live(row) {
+                if index == NONE {
+                    continue;
+                }
+                let live = &self.live[index as usize];
+                let wanted = cause == SnapshotCause::Staleness || live.greeks_moved(&self.config);
+                if wanted && live.stale.is_none() {
                     self.want(index as usize, cause);
                 }
             }
         }
-        self.rows = rows;
     }
 
-    /// Whether every option of the chain needs computing, not only those that ticked.
-    fn must_recompute(&self, at: usize, basis: &Result<Basis, NoGreeks>, now: Instant) -> bool {
-        let Some((before, when)) = &self.chains[at].basis else {
-            return true;
+    /// Whether what the whole chain was last computed on is no longer good enough.
+    fn has_moved(&self, at: usize, basis: &Result<Basis, NoGreeks>) -> bool {
+        let (Some(Ok(before)), Ok(basis)) = (&self.chains[at].basis, basis) else {
+            return false;
         };
-        match (before, basis) {
-            (Ok(before), Ok(basis)) => {
-                let moved = (basis.forward.value - before.forward.value).abs();
-                let changed = basis.forward.source != before.forward.source
-                    || moved > self.config.refresh_forward_move * before.forward.value
-                    || before.t_years - basis.t_years > self.config.refresh_time_step * basis.t_years;
-                changed && now.saturating_duration_since(*when) >= self.config.refresh_interval
-            }
-            (Err(before), Err(reason)) => before != reason,
-            _ => true,
-        }
+        let moved = (basis.forward.value - before.forward.value).abs();
+        basis.forward.source != before.forward.source
+            || moved > self.config.refresh_forward_move * before.forward.value
+            || before.t_years - basis.t_years > self.config.refresh_time_step * basis.t_years
     }
 
     /// Publishes the change when the forward of a chain becomes stale or current again.
@@ -94,16 +101,14 @@ impl Enricher {
         if std::mem::replace(&mut chain.marked_stale, stale) == stale {
             return;
         }
-        self.rows.clear();
-        self.rows.extend(0..chain.strikes.len() as u32);
-        for &row in &self.rows {
-            for (_, index) in chain.live(row as usize) {
+        for row in 0..chain.strikes.len() {
+            for (_, index) in chain.live(row) {
                 if index != NONE {
                     self.live[index as usize].forward_stale = stale;
                 }
             }
         }
-        self.want_rows(at, SnapshotCause::Staleness);
+        self.want_options(at, SnapshotCause::Staleness);
     }
 
     fn basis(&mut self, at: usize, now: Instant, wall: UnixNanos) -> Result<Basis, NoGreeks> {

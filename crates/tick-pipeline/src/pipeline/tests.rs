@@ -111,7 +111,7 @@ fn a_forward_that_moves_refreshes_the_whole_chain_once_per_interval() {
     assert_eq!(bench.take().len(), 28, "too soon for the others");
     bench.pass(INTERVAL);
     let refreshed = bench.take();
-    assert_eq!(refreshed.len(), 2 * STRIKES.count());
+    assert_eq!(refreshed.len(), 2 * STRIKES.count() - 28, "those that ticked had the new forward already");
     for snapshot in &refreshed {
         assert_eq!(snapshot.cause, SnapshotCause::Forward);
         assert!((greeks(snapshot).forward - 25_020.0).abs() < 1e-6);
@@ -133,6 +133,25 @@ fn a_forward_that_hardly_moves_refreshes_nothing() {
     bench.push(atm.collect());
     bench.pass(INTERVAL);
     assert_eq!(tokens(&bench.take()), [option(true, 250, SIDES[0])]);
+}
+
+#[test]
+fn the_other_option_of_a_strike_follows_its_volatility() {
+    let mut bench = with_chain(25_000.0);
+    bench.pass(INTERVAL);
+    bench.take();
+    // Far enough out that parity does not look at it: only the volatility of the strike changes.
+    let (call, put) = (option(true, 260, OptionSide::Call), option(true, 260, OptionSide::Put));
+    let (before, at) = (greeks(&bench.state(call)), bench.wall());
+    let dearer = crate::testing::fair(25_000.0, 260, OptionSide::Call, before.iv + 0.01, before.t_years);
+    bench.push(vec![full(call, dearer, 0.999 * dearer, 1.001 * dearer, at)]);
+    bench.pass(INTERVAL);
+    let out = bench.take();
+    assert_eq!(tokens(&out), [call, put]);
+    assert_eq!(out[1].cause, SnapshotCause::Forward);
+    for snapshot in &out {
+        assert!((greeks(snapshot).iv - before.iv - 0.01).abs() < 1e-5, "{snapshot:?}");
+    }
 }
 
 #[test]
@@ -400,6 +419,12 @@ proptest! {
             bench.collect();
         }
         bench.flush();
+        let counts = bench.pipeline.counts();
+        let ticked = |batch: &Arc<SnapshotBatch>| {
+            batch.snapshots.iter().filter(|one| one.cause == SnapshotCause::Tick).count() as u64
+        };
+        let published: u64 = bench.batches.iter().map(ticked).sum();
+        prop_assert_eq!(counts.ticks, counts.rejected_total() + counts.conflated + published);
         let mut seqs = BTreeMap::new();
         let mut seen = BTreeMap::new();
         for batch in &bench.batches {

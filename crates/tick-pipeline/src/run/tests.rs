@@ -76,3 +76,68 @@ async fn a_failing_sink_loses_only_what_it_refused() {
     let seqs: Vec<u64> = sink.batches().iter().map(|batch| batch.seq).collect();
     assert_eq!(seqs, [1, 3, 5]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_market_that_comes_later_is_taken_before_the_next_tick() {
+    let empty = Arc::new(market_model::InstrumentCatalog::default());
+    let markets = tokio::sync::watch::Sender::new(crate::Market::new(empty.clone()));
+    let clock = Arc::new(ManualClock::new(START));
+    let config = PipelineConfig::default();
+    let metrics = PipelineMetrics::noop();
+    let pipeline =
+        Pipeline::new(config, "acct".into(), true, empty, clock, metrics).follow(markets.subscribe());
+    let (tx, rx) = mpsc::channel(8);
+    let feed = async move {
+        tx.send(frame(0, START, vec![ltp(INDEX, 25_000.0)])).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        markets.send_replace(catalog().into());
+        tx.send(frame(0, START, vec![ltp(INDEX, 25_001.0)])).await.unwrap();
+    };
+    let (counts, ()) = tokio::join!(run(pipeline, rx, Fanout::new()), feed);
+    assert_eq!((counts.ticks, counts.rejected_total(), counts.snapshots), (2, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_reaches_the_recorder() {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let clock = Arc::new(ManualClock::new(START));
+    let metrics = PipelineMetrics::register(&recorder, "acct");
+    let pipeline = Pipeline::new(PipelineConfig::default(), "acct".into(), true, catalog(), clock, metrics);
+    let mut fanout = Fanout::new();
+    let queue = fanout.add_sink("flaky", QueueConfig { capacity: 1, overflow: OverflowPolicy::DropOldest });
+    let sink = RecordingSink::new().failing_every(2);
+    let (tx, rx) = mpsc::channel(8);
+    let unknown = ltp(market_model::InstrumentToken(7), 1.0);
+    tx.send(frame(0, START, vec![ltp(SHARE, 100.0), ltp(SHARE, 101.0), ltp(INDEX, 1.0), unknown]))
+        .await
+        .unwrap();
+    drop(tx);
+    // The sink starts late: by then one of the two batches is gone.
+    run(pipeline, rx, fanout).await;
+    run_sink(sink, queue, SinkMetrics::register(&recorder, "flaky")).await;
+    let seen = snapshotter.snapshot().into_vec();
+    let check = |name: &str, expect: u64| {
+        let total: u64 = seen
+            .iter()
+            .filter(|(key, ..)| key.key().name() == name)
+            .map(|(.., value)| match value {
+                DebugValue::Counter(count) => *count,
+                DebugValue::Histogram(values) => values.len() as u64,
+                DebugValue::Gauge(value) => value.into_inner() as u64,
+            })
+            .sum();
+        assert_eq!(total, expect, "{name}");
+    };
+    check("pipeline_ticks_received_total", 4);
+    check("pipeline_ticks_rejected_total", 1);
+    check("pipeline_ticks_conflated_total", 1);
+    check("pipeline_snapshots_published_total", 2);
+    check("pipeline_batches_published_total", 2);
+    check("tick_processing_latency_seconds", 2);
+    check("sink_snapshots_dropped_total", 1);
+    check("sink_snapshots_delivered_total", 1);
+    check("sink_delivery_latency_seconds", 1);
+    check("task_queue_depth", 0);
+}
