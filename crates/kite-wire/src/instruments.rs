@@ -124,7 +124,7 @@ pub enum InstrumentsError {
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct RowError {
-    /// Line of the dump, from 1, the header included.
+    /// Line of the dump where the row begins, or the first of the blank lines before it; the header is line 1.
     pub line: u64,
     /// What is wrong there.
     pub reason: RowErrorReason,
@@ -171,6 +171,8 @@ pub fn parse_instruments<R: Read>(mut reader: R) -> Result<InstrumentRows<R>, In
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
+        // Not the default: with it the lines of a file with CR LF are counted one too low.
+        .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(Cursor::new(start).chain(reader));
     let mut record = ByteRecord::new();
     reader.read_byte_record(&mut record).map_err(io::Error::from)?;
@@ -265,6 +267,10 @@ impl InstrumentRow {
 // === impl InstrumentRows ===
 
 impl<R> InstrumentRows<R> {
+    fn is_blank(&self) -> bool {
+        self.record.len() == 1 && self.record[0].trim_ascii().is_empty()
+    }
+
     fn row(&self) -> Result<InstrumentRow, RowErrorReason> {
         let found = self.record.len();
         if found != self.width {
@@ -323,17 +329,19 @@ impl<R: Read> Iterator for InstrumentRows<R> {
         if self.failed {
             return None;
         }
-        let line = match self.reader.read_byte_record(&mut self.record) {
-            Ok(true) => self.record.position().map_or(0, csv::Position::line),
-            Ok(false) => return None,
-            Err(error) => {
-                self.failed = true;
-                let line = self.reader.position().line();
-                let reason = RowErrorReason::Io(error.into());
-                return Some(Err(RowError { line, reason }));
+        loop {
+            let line = self.reader.position().line();
+            match self.reader.read_byte_record(&mut self.record) {
+                Ok(true) if self.is_blank() => {}
+                Ok(true) => return Some(self.row().map_err(|reason| RowError { line, reason })),
+                Ok(false) => return None,
+                Err(error) => {
+                    self.failed = true;
+                    let reason = RowErrorReason::Io(error.into());
+                    return Some(Err(RowError { line, reason }));
+                }
             }
-        };
-        Some(self.row().map_err(|reason| RowError { line, reason }))
+        }
     }
 }
 

@@ -102,16 +102,18 @@ fn a_bad_row_is_named_by_line_and_field() {
 #[test]
 fn a_bad_row_costs_only_that_row() {
     let good = "3813889,14898,CENTRALBK-BE,CENTRAL BANK OF INDIA,0.0,,0.0,0.05,1,EQ,NSE,NSE";
-    let got = rows(&format!("{HEADER}{good}\nbad\n\n{good}\n{good},1\n"));
-    assert_eq!(
-        got,
-        [
-            Ok(share()),
-            Err("line 3: 1 fields instead of 12".into()),
-            Ok(share()),
-            Err("line 6: 13 fields instead of 12".into()),
-        ]
-    );
+    let text = format!("{HEADER}{good}\nbad\n\n{good}\n{good},1\n");
+    for text in [text.replace('\n', "\r\n"), text] {
+        assert_eq!(
+            rows(&text),
+            [
+                Ok(share()),
+                Err("line 3: 1 fields instead of 12".into()),
+                Ok(share()),
+                Err("line 6: 13 fields instead of 12".into()),
+            ]
+        );
+    }
 }
 
 #[test]
