@@ -244,8 +244,10 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
                 }
             }
             TickerRequest::Mode(mode, tokens) => {
+                // Kite subscribes by a mode as well, but its own clients do not rely on that.
                 for token in tokens {
-                    self.carried.insert(token.0, mode);
+                    let held = self.carried.insert(token.0, mode);
+                    assert!(held.is_some(), "mode of {token}, which is not subscribed");
                 }
             }
         }
