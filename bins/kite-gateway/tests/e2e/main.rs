@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod clients;
 mod fake_kite;
 mod faults;
 mod http;
+mod page;
 mod process;
+mod redis;
 mod start;
