@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use kite_wire::{Frame, FrameBuilder, decode_frame};
+use kite_wire::{Frame, FrameBuilder, decode_frame, parse_instruments};
 use market_model::{
     Depth, DepthLevel, FullTick, InstrumentToken, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
 };
@@ -99,6 +99,26 @@ fn measure(mut once: impl FnMut()) -> f64 {
     runs[RUNS / 2].as_secs_f64() * 1e9 / f64::from(FRAMES_PER_RUN) / PACKETS as f64
 }
 
+/// Median nanoseconds per row of a dump of 90 000.
+fn instruments() -> f64 {
+    const ROWS: usize = 90_000;
+    let mut dump = String::from(
+        "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange\r\n",
+    );
+    let row = "12074242,47165,NIFTY25N2526000CE,NIFTY,182.25,2025-11-25,26000.0,0.05,75,CE,NFO-OPT,NFO\r\n";
+    dump.extend([row; ROWS]);
+    let mut runs: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            let rows = parse_instruments(dump.as_bytes()).map(|rows| rows.filter(Result::is_ok).count());
+            assert_eq!(rows.ok(), Some(ROWS));
+            start.elapsed()
+        })
+        .collect();
+    runs.sort();
+    runs[RUNS / 2].as_secs_f64() * 1e9 / ROWS as f64
+}
+
 #[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 fn main() {
     println!("ns per packet       copy      view  to_tick");
@@ -126,5 +146,6 @@ fn main() {
         });
         println!("{name:<16} {copied:>7.1} {viewed:>9.1} {decoded:>8.1}");
     }
+    println!("instrument rows: {:.0} ns each", instruments());
     println!("size of a tick: {} bytes", size_of::<Tick>());
 }

@@ -36,6 +36,12 @@ pub enum EncodeError {
         /// The time.
         time: UnixNanos,
     },
+    /// Raw bytes that a packet's length field cannot count.
+    #[error("packet of {len} bytes is longer than a packet can be, 65535")]
+    PacketTooLong {
+        /// Its length.
+        len: usize,
+    },
     /// The frame has 65535 packets already, the most its count can say.
     #[error("frame is full, finish it first")]
     FrameFull,
@@ -108,9 +114,10 @@ impl FrameBuilder {
     /// Adds bytes as a packet, whatever they are; for tests and fault injection.
     ///
     /// # Errors
-    /// [`EncodeError::FrameFull`] when the frame is full or `packet` is longer than 65535 bytes.
+    /// [`EncodeError`] when the frame is full or `packet` too long; the frame is then as it was.
     pub fn push_raw(&mut self, packet: &[u8]) -> Result<(), EncodeError> {
-        let len = u16::try_from(packet.len()).map_err(|_| EncodeError::FrameFull)?;
+        let len =
+            u16::try_from(packet.len()).map_err(|_| EncodeError::PacketTooLong { len: packet.len() })?;
         self.packets = self.packets.checked_add(1).ok_or(EncodeError::FrameFull)?;
         self.body.extend(len.to_be_bytes());
         self.body.extend(packet);

@@ -203,6 +203,19 @@ fn a_frame_has_room_for_65535_packets() {
 }
 
 #[test]
+fn raw_bytes_are_bounded_too() {
+    let mut builder = FrameBuilder::new();
+    let error = EncodeError::PacketTooLong { len: 65_536 };
+    assert_eq!(builder.push_raw(&[0; 65_536]), Err(error));
+    assert!(builder.is_empty());
+    assert_eq!(builder.push_raw(&[0; 65_535]), Ok(()));
+    assert_eq!(
+        decoded(&builder.finish()),
+        [Err(DecodeError::PacketLength { token: Some(InstrumentToken(0)), len: 65_535 })]
+    );
+}
+
+#[test]
 fn divisors_of_your_own_go_both_ways() {
     let token = InstrumentToken(0x0006_3a06);
     let divisors = Divisors::KITE.with(6, 10_000_000).unwrap();

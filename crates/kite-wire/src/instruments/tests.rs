@@ -1,5 +1,7 @@
 use super::*;
 
+use market_model::{Expiry, InstrumentKind, OptionSide, UnixNanos};
+
 const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange\n";
 
 fn rows(csv: &str) -> Vec<Result<InstrumentRow, String>> {
@@ -54,6 +56,10 @@ fn a_row_is_read_in_any_notation() {
     check_row(
         "12073986,47164,NIFTY23JUL20600CE,NIFTY,0,2023-07-27,2.06E+4,0.05,50,CE,NFO-OPT,NFO",
         &option(),
+    );
+    check_row(
+        "3813889,14898,CENTRALBK-BE,CENTRAL BANK OF INDIA,0.000000000001,,-0,0.050000000000000003,1,EQ,NSE,NSE",
+        &share(),
     );
     check_row(
         r#"12073986,47164,NIFTY23JUL20600CE,"NIFTY",0,2023-07-27,20600,0.05,50,CE,NFO-OPT,NFO"#,
