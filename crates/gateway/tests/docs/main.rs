@@ -1,5 +1,7 @@
 //! The pages in `docs/` say what the code says. `cargo xtask docs` writes them anew.
 
+mod metrics;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -30,6 +32,7 @@ fn configuration_page() {
     check_page("configuration.md", &page);
 }
 
+/// Holds the page against what the code says; with `UPDATE_DOCS` writes it first.
 fn check_page(name: &str, expected: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
