@@ -25,6 +25,7 @@ pub(crate) struct ChainBody {
     sim: bool,
     ts: i64,
     spot: Option<Carrier>,
+    /// The future of this expiry, else the nearest.
     future: Option<Carrier>,
     forward: Option<f64>,
     forward_source: Option<&'static str>,
@@ -107,11 +108,13 @@ impl ChainBody {
     pub(crate) fn build(query: &ChainQuery<'_>) -> Self {
         let chain = query.chain;
         let spot = query.underlying.spot.map(|slot| query.carrier(slot));
-        let future = chain.future.map(|slot| query.carrier(slot));
+        let future =
+            chain.future.or(query.underlying.futures.first().copied()).map(|slot| query.carrier(slot));
+        let own_future = future.as_ref().filter(|_| chain.future.is_some());
         let pricing = query.newest_greeks();
         let forward = pricing.map(|greeks| greeks.forward);
         let middle = forward
-            .or(future.as_ref().and_then(|future| future.last_price))
+            .or(own_future.and_then(|future| future.last_price))
             .or(spot.as_ref().and_then(|spot| spot.last_price));
         let atm = middle.and_then(Price::from_f64).and_then(|middle| nearest_row(chain, middle));
         let range = match (query.around, atm) {
