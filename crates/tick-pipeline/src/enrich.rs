@@ -126,14 +126,16 @@ impl Enricher {
             };
             let at = self.admit(slot, &before.tick, before.ts_recv, before.connection);
             self.live[at].greeks = before.greeks;
+            self.live[at].shown = before.shown;
             self.spread(at, &before.tick);
             if let Some((cause, since)) = before.stale {
                 self.make_stale(at, cause, since);
             }
-            if let Some(cause) = before.pending {
-                self.want(at, cause);
-            }
+            // A reload is no reason to publish: only what waited before waits on.
+            self.live[at].pending = before.pending;
         }
+        let waits = |at: &u32| self.live[*at as usize].pending.is_some();
+        self.pending = (0..self.live.len() as u32).filter(waits).collect();
     }
 
     /// How many instruments have ticked.
@@ -198,22 +200,25 @@ impl Enricher {
         self.want(at, SnapshotCause::Tick);
     }
 
-    /// Marks values as not current; each is published once for it.
-    pub(crate) fn mark_stale(&mut self, concerns: Concerns, cause: StaleCause, now: UnixNanos) {
-        match concerns {
-            Concerns::Connection(connection) => {
-                for at in 0..self.live.len() {
-                    if self.live[at].connection == connection {
-                        self.make_stale(at, cause, now);
-                    }
-                }
-            }
-            Concerns::Instrument(slot, connection) => {
-                if let Some(at) = self.position(slot)
-                    && self.live[at].connection == connection
-                {
-                    self.make_stale(at, cause, now);
-                }
+    /// Marks values that arrived before `until` as not current since `now`; each is published once for it.
+    pub(crate) fn mark_stale(
+        &mut self,
+        concerns: Concerns,
+        until: Option<UnixNanos>,
+        cause: StaleCause,
+        now: UnixNanos,
+    ) {
+        let (connection, range) = match concerns {
+            Concerns::Connection(connection) => (connection, 0..self.live.len()),
+            Concerns::Instrument(slot, connection) => match self.position(slot) {
+                Some(at) => (connection, at..at + 1),
+                None => return,
+            },
+        };
+        for at in range {
+            let live = &self.live[at];
+            if live.connection == connection && until.is_none_or(|until| live.ts_recv < until) {
+                self.make_stale(at, cause, now);
             }
         }
     }

@@ -333,26 +333,37 @@ impl Pipeline {
                     DisconnectReason::TokenRefused => StaleCause::TokenLost,
                     _ => StaleCause::Feed(GapCause::Disconnected),
                 };
-                self.mark_connections(|known| known == connection, cause, now);
+                self.mark_connections(|known| known == connection, None, cause, now);
             }
             FeedEvent::Gap(gap) => {
-                let cause = StaleCause::Feed(gap.cause);
+                // What arrived since the gap ended is good.
+                let (cause, until) = (StaleCause::Feed(gap.cause), Some(gap.to));
                 match &gap.tokens {
-                    None => self.mark_connections(|known| *known == gap.connection, cause, now),
+                    None => self.mark_connections(|known| *known == gap.connection, until, cause, now),
                     Some(tokens) => {
                         let connection = self.connection(&gap.connection);
                         for slot in tokens.iter().filter_map(|token| self.market.catalog().slot(*token)) {
-                            self.enricher.mark_stale(Concerns::Instrument(slot, connection), cause, now);
+                            self.enricher.mark_stale(
+                                Concerns::Instrument(slot, connection),
+                                until,
+                                cause,
+                                now,
+                            );
                         }
                     }
                 }
             }
             FeedEvent::Silent(silence) => {
                 let cause = StaleCause::Feed(GapCause::Silent);
-                self.mark_connections(|known| *known == silence.connection, cause, now);
+                self.mark_connections(|known| *known == silence.connection, None, cause, now);
             }
             FeedEvent::TokenLost(loss) => {
-                self.mark_connections(|known| known.account == loss.account, StaleCause::TokenLost, now);
+                self.mark_connections(
+                    |known| known.account == loss.account,
+                    None,
+                    StaleCause::TokenLost,
+                    now,
+                );
             }
             FeedEvent::Subscriptions { connection, changes } => {
                 // Nobody will refresh what is no longer subscribed. A merely quiet instrument is not stale.
@@ -361,7 +372,7 @@ impl Pipeline {
                 let ended = |state| matches!(state, SubscriptionState::Removed | SubscriptionState::Rejected);
                 for change in changes.iter().filter(|change| ended(change.state)) {
                     if let Some(slot) = self.market.catalog().slot(change.token) {
-                        self.enricher.mark_stale(Concerns::Instrument(slot, connection), cause, now);
+                        self.enricher.mark_stale(Concerns::Instrument(slot, connection), None, cause, now);
                     }
                 }
             }
@@ -369,9 +380,15 @@ impl Pipeline {
         }
     }
 
-    fn mark_connections(&mut self, which: impl Fn(&ConnectionId) -> bool, cause: StaleCause, now: UnixNanos) {
+    fn mark_connections(
+        &mut self,
+        which: impl Fn(&ConnectionId) -> bool,
+        until: Option<UnixNanos>,
+        cause: StaleCause,
+        now: UnixNanos,
+    ) {
         for (index, _) in (0..).zip(&self.connections).filter(|(_, known)| which(known)) {
-            self.enricher.mark_stale(Concerns::Connection(index), cause, now);
+            self.enricher.mark_stale(Concerns::Connection(index), until, cause, now);
         }
     }
 }
