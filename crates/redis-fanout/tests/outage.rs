@@ -8,7 +8,9 @@ use redis_fanout::RedisError;
 use resilience::BreakerState;
 use snapshot_wire::decode::TicksMessage;
 use support::publisher::{PATIENCE, Publisher};
-use support::{Listener, RedisServer, client, free_port, health_record, resident_mib, status_when, within};
+use support::{
+    Listener, RedisServer, client, command, free_port, health_record, resident_mib, status_when, within,
+};
 use tick_pipeline::SnapshotSink;
 
 fn seq_of(payload: &[u8]) -> u64 {
@@ -94,9 +96,6 @@ async fn a_wrong_password_is_named_and_its_correction_is_noticed() {
     let admin = client(&server.url().replace("redis://", "redis://:right@")).await;
     let mut publisher = Publisher::start(&server.url().replace("redis://", "redis://:wr0ng@"), 1);
     publisher.publish_until(|now| now.last_error.is_some()).await;
-    let command = fred::types::CustomCommand::new_static("CONFIG", None::<u16>, false);
-    let _: () = fred::interfaces::ClientLike::custom(&admin, command, vec!["SET", "requirepass", "wr0ng"])
-        .await
-        .unwrap();
+    command::<()>(&admin, &["CONFIG", "SET", "requirepass", "wr0ng"]).await.unwrap();
     within(publisher.publish_until(|now| now.batches > 0)).await;
 }

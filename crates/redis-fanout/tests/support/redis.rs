@@ -6,7 +6,7 @@ pub mod publisher;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::Config;
-use fred::types::{Builder, Message};
+use fred::types::{Builder, CustomCommand, FromValue, Message};
 use market_model::{
     Exchange, FeedEvent, Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken,
     Price, Segment, Tick, TickBody, TokenLoss, UnixNanos,
@@ -58,9 +58,16 @@ impl RedisServer {
         let program = program()?;
         let folder = std::env::temp_dir().join(format!("redis-fanout-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        if !options.iter().any(|option| option == "--sentinel") {
+            options.extend(["--save", "", "--appendonly", "no"].map(str::to_owned));
+        }
         let process = spawn(&program, port, &folder, &options);
         Some(Self { process, folder, port, options })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn url(&self) -> String {
@@ -93,25 +100,19 @@ impl Drop for RedisServer {
 
 fn spawn(program: &PathBuf, port: u16, folder: &PathBuf, options: &[String]) -> Child {
     let mut process = Command::new(program)
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--dir",
-        ])
+        .args(options.iter().filter(|option| option.ends_with(".conf")))
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
         .arg(folder)
-        .args(options)
+        .args(options.iter().filter(|option| !option.ends_with(".conf")))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
+    let ready = lines.by_ref().map_while(Result::ok).any(|line| {
+        // A sentinel has no such line, but an identity.
+        line.contains("Ready to accept connections") || line.contains("Sentinel ID is")
+    });
     assert!(ready, "redis-server did not start on port {port}");
     std::thread::spawn(move || lines.for_each(drop));
     process
@@ -125,11 +126,7 @@ pub struct Listener {
 
 impl Listener {
     pub async fn on(url: &str, pattern: &str) -> Self {
-        let client = Builder::from_config(Config::from_url(url).unwrap())
-            .with_performance_config(|config| config.broadcast_channel_capacity = 100_000)
-            .build()
-            .unwrap();
-        client.init().await.unwrap();
+        let client = client(url).await;
         let messages = client.message_rx();
         client.psubscribe(pattern).await.unwrap();
         Self { client, messages }
@@ -143,9 +140,18 @@ impl Listener {
 }
 
 pub async fn client(url: &str) -> Client {
-    let client = Builder::from_config(Config::from_url(url).unwrap()).build().unwrap();
-    client.init().await.unwrap();
+    let client = Builder::from_config(Config::from_url(url).unwrap())
+        .with_performance_config(|config| config.broadcast_channel_capacity = 100_000)
+        .build()
+        .unwrap();
+    within(client.init()).await.unwrap();
     client
+}
+
+/// Runs a command the client library has no method for.
+pub async fn command<T: FromValue>(client: &Client, words: &[&str]) -> Result<T, fred::error::Error> {
+    let name = CustomCommand::new(words[0].to_owned(), None::<u16>, false);
+    within(client.custom(name, words[1..].to_vec())).await
 }
 
 /// No test waits longer for anything.
