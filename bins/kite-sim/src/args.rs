@@ -32,8 +32,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = SessionPlan::AlwaysOpen)]
     sessions: SessionPlan,
 
-    /// An app that may log in, as key:secret:user[:access_token]; repeat for more. A token given here never expires.
-    #[arg(long = "app", value_name = "KEY:SECRET:USER[:TOKEN]", value_parser = app)]
+    /// An app that may log in; repeat for more. With a token, which then never expires, clients need no login.
+    #[arg(long = "api-key", value_name = "KEY:SECRET[:TOKEN[:USER]]", value_parser = app)]
     apps: Vec<App>,
 
     /// Where the login page sends the browser.
@@ -44,13 +44,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1.0)]
     ticks_per_second: f64,
 
-    /// Load test: this many synthetic shares SIM00001, SIM00002, ... on NSE.
-    #[arg(long, value_name = "COUNT")]
-    load_instruments: Option<u32>,
-
-    /// Load test: ticks per second of each synthetic share.
-    #[arg(long, default_value_t = 2.0, requires = "load_instruments")]
-    load_ticks_per_second: f64,
+    /// Load test: so many synthetic shares SIM00001, SIM00002, ... on NSE, each ticking so often per second.
+    #[arg(long, value_name = "COUNTxRATE", value_parser = load)]
+    load: Option<LoadConfig>,
 
     /// Strikes listed on each side of the money.
     #[arg(long, default_value_t = 40)]
@@ -86,8 +82,8 @@ Examples:
   kite-sim                                            one app, open market, real time
   kite-sim --speed 60 --start 2026-11-20T09:15:00+05:30 --sessions calendar
                                                       a trading day in six and a half minutes
-  kite-sim --app k1:s1:AB0001:t1 --app k2:s2:AB0002   two apps; the second has to log in
-  kite-sim --load-instruments 9000                    9,000 shares at two ticks per second each";
+  kite-sim --api-key k1:s1:t1 --api-key k2:s2         two apps; users of the second have to log in
+  kite-sim --load 9000x2                              9,000 shares at two ticks per second each";
 
 // === impl Args ===
 
@@ -111,9 +107,7 @@ impl Args {
             },
             apps,
             ticks_per_second: self.ticks_per_second,
-            load: self
-                .load_instruments
-                .map(|instruments| LoadConfig { instruments, ticks_per_second: self.load_ticks_per_second }),
+            load: self.load,
             sent_history: self.sent_history,
             ..SimConfig::default()
         };
@@ -134,10 +128,19 @@ fn instant(text: &str) -> Result<UnixNanos, String> {
 fn app(text: &str) -> Result<App, String> {
     let mut parts = text.splitn(4, ':').map(str::to_owned);
     let mut part = || parts.next().filter(|part| !part.is_empty());
-    let (Some(api_key), Some(api_secret), Some(user_id)) = (part(), part(), part()) else {
-        return Err("expected key:secret:user or key:secret:user:token".to_owned());
+    let (Some(api_key), Some(api_secret)) = (part(), part()) else {
+        return Err("expected key:secret, key:secret:token or key:secret:token:user".to_owned());
     };
-    Ok(App { api_key, api_secret, user_id, access_token: part(), ..App::default() })
+    let access_token = part();
+    let defaults = App::default();
+    Ok(App { api_key, api_secret, access_token, user_id: part().unwrap_or(defaults.user_id), ..defaults })
+}
+
+fn load(text: &str) -> Result<LoadConfig, String> {
+    let parts = text.split_once('x').and_then(|(instruments, rate)| {
+        Some(LoadConfig { instruments: instruments.parse().ok()?, ticks_per_second: rate.parse().ok()? })
+    });
+    parts.ok_or_else(|| "expected a count and a rate, such as 9000x2".to_owned())
 }
 
 /// How to reach the simulator, for people.
@@ -176,12 +179,20 @@ mod tests {
     }
 
     #[test]
-    fn an_app_is_three_or_four_words() {
-        let parsed = app("k:s:U1:t").unwrap();
-        assert_eq!((parsed.api_key.as_str(), parsed.access_token.as_deref()), ("k", Some("t")));
-        assert_eq!(app("k:s:U1").unwrap().access_token, None);
-        assert!(app("k:s").is_err());
-        assert!(app("k::U1").is_err());
+    fn an_app_is_two_to_four_words() {
+        let parsed = app("k:s:t:U1").unwrap();
+        assert_eq!((parsed.user_id.as_str(), parsed.access_token.as_deref()), ("U1", Some("t")));
+        let parsed = app("k:s").unwrap();
+        assert_eq!((parsed.user_id.as_str(), parsed.access_token), ("SIM001", None));
+        assert!(app("k").is_err());
+        assert!(app(":s").is_err());
+    }
+
+    #[test]
+    fn load_is_a_count_and_a_rate() {
+        assert_eq!(load("9000x2").unwrap(), LoadConfig { instruments: 9_000, ticks_per_second: 2.0 });
+        assert!(load("9000").is_err());
+        assert!(load("manyx2").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who may call: apps, request tokens and access tokens.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use jiff::ToSpan;
 use jiff::civil::time;
@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use crate::clock::{from_ist, ist};
 use crate::config::{App, Limits};
 use crate::random::Stream;
+
+/// Logins of one app, and request tokens of all, that are remembered; the oldest go first. Nobody has so many at once.
+const REMEMBERED: usize = 100;
 
 /// Number of an app in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,11 +40,18 @@ pub(crate) struct Session {
     dies_at: Option<UnixNanos>,
 }
 
+#[derive(Debug)]
+struct RequestToken {
+    text: String,
+    app: AppId,
+    made: Instant,
+}
+
 /// Apps, request tokens and access tokens.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     apps: Vec<(App, Vec<Session>)>,
-    request_tokens: HashMap<String, (AppId, Instant)>,
+    request_tokens: VecDeque<RequestToken>,
     limits: Limits,
     stream: Stream,
     issued: i64,
@@ -66,7 +76,7 @@ impl Accounts {
             .collect();
         Self {
             apps,
-            request_tokens: HashMap::new(),
+            request_tokens: VecDeque::new(),
             limits,
             // The start time keeps tokens of an earlier run from working in a later one.
             stream: Stream::new(seed, 99).child(now.0 as u64),
@@ -91,12 +101,13 @@ impl Accounts {
     }
 
     /// The user pressed the button on the login page: a request token for the redirect.
-    pub(crate) fn begin_login(&mut self, id: AppId) -> String {
-        let life = self.limits.request_token_life;
-        self.request_tokens.retain(|_, (_, made)| made.elapsed() < life);
-        let token = self.new_token();
-        self.request_tokens.insert(token.clone(), (id, Instant::now()));
-        token
+    pub(crate) fn begin_login(&mut self, app: AppId) -> String {
+        if self.request_tokens.len() == REMEMBERED {
+            self.request_tokens.pop_front();
+        }
+        let text = self.new_token();
+        self.request_tokens.push_back(RequestToken { text: text.clone(), app, made: Instant::now() });
+        text
     }
 
     /// Exchanges a request token. Whatever the outcome, a token that was presented with its own app's key is used up.
@@ -111,10 +122,11 @@ impl Accounts {
         now: UnixNanos,
     ) -> Result<(AppId, Session), SessionRefused> {
         let id = self.find(api_key).ok_or(SessionRefused::UnknownKey)?;
-        let known = self.request_tokens.get(request_token).copied();
-        let (_, made) = known.filter(|(owner, _)| *owner == id).ok_or(SessionRefused::RequestToken)?;
-        self.request_tokens.remove(request_token);
-        if made.elapsed() >= self.limits.request_token_life {
+        let known =
+            self.request_tokens.iter().position(|token| token.text == request_token && token.app == id);
+        let token =
+            known.and_then(|at| self.request_tokens.remove(at)).ok_or(SessionRefused::RequestToken)?;
+        if token.made.elapsed() >= self.limits.request_token_life {
             return Err(SessionRefused::RequestToken);
         }
         if checksum != self.checksum(id, request_token) {
@@ -131,6 +143,11 @@ impl Accounts {
             None => true,
             Some(end) => now < end && !self.limits.login_replaces_token,
         });
+        if sessions.len() > REMEMBERED
+            && let Some(oldest) = sessions.iter().position(|old| old.dies_at.is_some())
+        {
+            sessions.remove(oldest);
+        }
         sessions.push(session.clone());
         Ok((id, session))
     }

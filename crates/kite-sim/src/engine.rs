@@ -194,6 +194,7 @@ impl Engine {
                 for connection in self.connections.values_mut() {
                     connection.subscriptions.relist(listing);
                 }
+                self.sent.relist(listing);
             }
             Err(error) => tracing::error!(%error, "instruments not listed anew"),
         }

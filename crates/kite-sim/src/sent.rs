@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use market_model::{InstrumentToken, Tick, UnixNanos};
 
+use crate::listing::Listing;
+
 /// The latest packets of each token. One entry stands for a packet however many connections got it.
 #[derive(Debug)]
 pub(crate) struct SentLog {
@@ -32,6 +34,11 @@ impl SentLog {
             ring.pop_front();
         }
         ring.push_back((at, *tick));
+    }
+
+    /// Forgets what is no longer listed.
+    pub(crate) fn relist(&mut self, listing: &Listing) {
+        self.rings.retain(|token, _| listing.slot(*token).is_some());
     }
 
     /// Oldest first.

@@ -115,6 +115,11 @@ impl Simulator {
         self.addr
     }
 
+    /// Simulated time, for whoever must agree with the simulator on what time it is.
+    pub fn clock(&self) -> SimClock {
+        self.shared.clock
+    }
+
     /// Serves until `shutdown` is cancelled, then closes every connection and waits for its tasks, two seconds at most.
     ///
     /// # Cancel safety

@@ -191,3 +191,25 @@ fn modes_show_less_of_the_same() {
     assert_eq!(in_mode(&tick, Mode::Quote).mode(), Mode::Quote);
     assert_eq!(tick.mode(), Mode::Full);
 }
+
+#[test]
+fn weeks_pass_at_any_speed() {
+    for sessions in [Sessions::AlwaysOpen, Sessions::Calendar] {
+        let config = SimConfig { sessions, ..SimConfig::default() };
+        let mut market = market(&config, NOW);
+        let mut relisted = 0;
+        for step in 1..=60 {
+            let now = NOW + Duration::from_secs(step * 14 * 3_600);
+            relisted += usize::from(market.advance(now).unwrap());
+            for slot in slots(&market).step_by(97) {
+                let tick = market.tick(slot);
+                let name = &market.listing().get(slot).tradingsymbol;
+                assert!(tick.last_price.is_positive(), "{name}");
+                assert!(tick.depth().is_none_or(|depth| !depth.is_crossed()), "{name}");
+            }
+            let ended = market.listing().expiries.iter().flatten().any(|expiry| expiry.instant <= now);
+            assert!(!ended, "{now}");
+        }
+        assert!(relisted >= 34, "{relisted}");
+    }
+}
