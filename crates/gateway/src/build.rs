@@ -30,6 +30,7 @@ use crate::health::{Health, RedisView};
 use crate::instruments::{self, CatalogBoard};
 use crate::latency::LatencyWindow;
 use crate::logging::Logging;
+use crate::rates::RateMeter;
 use crate::subscriptions::{Subscriptions, WishReport};
 use crate::telemetry::Telemetry;
 
@@ -161,6 +162,7 @@ impl Gateway {
             redis,
             tasks: supervisor.status(),
             latency,
+            rates: RateMeter::default(),
         };
         let state = ApiState {
             latest,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::feed::FeedView;
 use crate::instruments::CatalogBoard;
 use crate::latency::LatencyWindow;
+use crate::rates::RateMeter;
 use crate::subscriptions::WishReport;
 
 /// Everything the report looks at.
@@ -26,6 +27,7 @@ pub(crate) struct Health {
     pub(crate) redis: Option<Arc<RedisView>>,
     pub(crate) tasks: SupervisorStatus,
     pub(crate) latency: Arc<LatencyWindow>,
+    pub(crate) rates: RateMeter,
 }
 
 /// The state of the Redis sink's present run.
@@ -50,10 +52,11 @@ impl HealthSource for Health {
     fn report(&self) -> Value {
         let feeds: Vec<_> = self.feeds.iter().filter_map(|feed| feed.status()).collect();
         let now = self.clock.now();
-        let connections: Vec<Value> = feeds
-            .iter()
-            .flat_map(|(ticker, _)| ticker.connections.iter().map(|c| connection(&ticker.account, c, now)))
-            .collect();
+        let all =
+            feeds.iter().flat_map(|(ticker, _)| ticker.connections.iter().map(|c| (&*ticker.account, c)));
+        let needed = all.filter(|(_, status)| status.state != ConnectionState::Idle);
+        let connections: Vec<Value> =
+            needed.map(|(account, status)| self.connection(account, status, now)).collect();
         let wishes = self.wishes.borrow().clone();
         json!({
             "connections": connections,
@@ -104,6 +107,29 @@ impl HealthSource for Health {
 }
 
 impl Health {
+    fn connection(&self, account: &str, status: &ConnectionStatus, now: UnixNanos) -> Value {
+        let name = format!("{account}/{}", status.index);
+        let counts = status.subscriptions;
+        json!({
+            "ticks_per_second": self.rates.rate(&name, status.ticks, now),
+                "name": name,
+            "state": status.state.as_str(),
+            "instruments": counts.requested + counts.sent + counts.live + counts.silent,
+            "live": counts.live,
+            "silent": counts.silent,
+            "silent_tokens": status.silent_tokens.iter().map(|token| token.0).collect::<Vec<_>>(),
+            "rejected_tokens": status.rejected_tokens.iter().map(|token| token.0).collect::<Vec<_>>(),
+            "frames": status.frames,
+            "ticks": status.ticks,
+            "decode_errors": status.decode_errors,
+            "dropped_ticks": status.dropped_ticks,
+            "handshakes": status.handshakes,
+            "reconnects": status.connects.saturating_sub(1),
+            "last_frame_age_ms": status.last_frame.map(|at| now.saturating_since(at).as_millis() as u64),
+            "last_reason": status.last_reason.as_ref().map(|reason| format!("{reason:?}")),
+        })
+    }
+
     fn sinks(&self) -> Vec<Value> {
         let broken = self
             .redis
@@ -145,27 +171,6 @@ impl Health {
 }
 
 // === parts of the report ===
-
-fn connection(account: &str, status: &ConnectionStatus, now: UnixNanos) -> Value {
-    let counts = status.subscriptions;
-    json!({
-        "name": format!("{account}/{}", status.index),
-        "state": status.state.as_str(),
-        "instruments": counts.requested + counts.sent + counts.live + counts.silent,
-        "live": counts.live,
-        "silent": counts.silent,
-        "silent_tokens": status.silent_tokens.iter().map(|token| token.0).collect::<Vec<_>>(),
-        "rejected_tokens": status.rejected_tokens.iter().map(|token| token.0).collect::<Vec<_>>(),
-        "frames": status.frames,
-        "ticks": status.ticks,
-        "decode_errors": status.decode_errors,
-        "dropped_ticks": status.dropped_ticks,
-        "handshakes": status.handshakes,
-        "reconnects": status.connects.saturating_sub(1),
-        "last_frame_age_ms": status.last_frame.map(|at| now.saturating_since(at).as_millis() as u64),
-        "last_reason": status.last_reason.as_ref().map(|reason| format!("{reason:?}")),
-    })
-}
 
 fn account(ticker: &TickerStatus, pipeline: &PipelineStatus) -> Value {
     json!({

@@ -59,7 +59,7 @@ impl CatalogBoard {
     }
 }
 
-/// Downloads and publishes the catalog, then ends. Failures are logged and tried again with growing delays; a
+/// Downloads and publishes the catalog, then waits to be stopped. Failures are logged and tried again with growing delays; a
 /// refusal that nobody can wait out (a bad token) is tried again too, because the operator may mend it.
 pub(crate) async fn load(
     rest: KiteRest,
@@ -78,7 +78,8 @@ pub(crate) async fn load(
             Ok(LoadedCatalog { catalog, skipped, first_skipped }) => {
                 info!(instruments = catalog.len(), skipped, first_skipped, "instruments loaded");
                 board.publish(catalog);
-                return TaskExit::InputClosed;
+                stop.cancelled().await;
+                return TaskExit::Cancelled;
             }
             Err(problem) => {
                 warn!(%problem, ?delay, "instruments cannot be loaded, trying again");

@@ -28,6 +28,7 @@ mod health;
 mod instruments;
 mod latency;
 pub mod logging;
+mod rates;
 mod secret;
 mod subscriptions;
 mod telemetry;

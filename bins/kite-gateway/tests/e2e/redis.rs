@@ -16,11 +16,16 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn start(server: &Path, port: u16) -> Self {
+        Self::start_with(server, port, &[])
+    }
+
+    fn start_with(server: &Path, port: u16, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut program = Program::start(
             Command::new(server)
                 .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"])
                 .arg(folder.path())
+                .args(options)
                 .stderr(Stdio::null()),
         );
         program.line_with("Ready to accept connections");
@@ -111,7 +116,7 @@ fn redis_may_be_absent_die_and_return_without_the_feed_noticing() {
 #[test]
 fn a_wrong_password_is_named_and_never_shown() {
     let Some(server) = tool("KITE_TEST_REDIS_SERVER") else { return };
-    let redis = Redis::start(&server, free_port());
+    let redis = Redis::start_with(&server, free_port(), &["--requirepass", "the-password"]);
     let url = format!("redis://:not-the-password@127.0.0.1:{}", redis.port);
     let gateway = Gateway::start(&[("REDIS_URL", &url)]);
     until("the refusal is reported", || {
