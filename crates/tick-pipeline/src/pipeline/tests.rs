@@ -343,6 +343,33 @@ fn options_say_when_their_forward_is_not_current() {
 }
 
 #[test]
+fn quotes_that_are_not_current_price_nothing() {
+    let mut bench = bench();
+    let at = bench.wall();
+    let (lone, partner) = (option(true, 252, OptionSide::Put), option(true, 252, OptionSide::Call));
+    let (rest, own): (Vec<_>, Vec<_>) =
+        near_chain(25_000.0, at).into_iter().partition(|tick| tick.token != lone);
+    bench.push(rest);
+    bench.event(frame(1, at, [own, vec![full(FUTURE, 25_050.0, 25_049.0, 25_051.0, at)]].concat()));
+    bench.pass(TICK);
+    let before = greeks(&bench.state(partner));
+    assert_eq!(before.forward_source, ForwardSource::Parity);
+    bench.event(down(0, &bench));
+    bench.pass(Duration::from_secs(1));
+    bench.pass(Duration::from_secs(1));
+    // The put is in the money, and its own quote is current, but the call that carries the volatility is not.
+    assert_eq!(greeks(&bench.state(partner)), before, "a stale price is not combined with a newer forward");
+    assert_eq!(bench.state(lone).stale, None);
+    // A new call brings the strike back, now on the future: parity has lost its strikes.
+    bench.push(vec![full(partner, 150.0, 149.9, 150.1, bench.wall())]);
+    bench.pass(TICK);
+    for token in [lone, partner] {
+        let now = greeks(&bench.state(token));
+        assert_eq!((now.forward_source, now.forward), (ForwardSource::Future, 25_050.0));
+    }
+}
+
+#[test]
 fn a_worker_uses_the_spot_of_another() {
     let market = Market::new(catalog());
     let mut with_spot = Bench::with_market(PipelineConfig::default(), market.clone());
