@@ -32,9 +32,9 @@ pub(crate) trait Lanes:
     /// `x` in every lane.
     fn splat(self, x: f64) -> Self;
     /// The first `WIDTH` numbers of a slice, which must be that long.
-    fn load(self, from: &[f64]) -> Self;
+    fn load_all(self, from: &[f64]) -> Self;
     /// Writes the first `WIDTH` numbers of a slice, which must be that long.
-    fn store(self, to: &mut [f64]);
+    fn store_all(self, to: &mut [f64]);
     /// `self * b + c` with one rounding.
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// `c - self * b` with one rounding.
@@ -55,6 +55,36 @@ pub(crate) trait Lanes:
     fn add_exponent(self, n_plus_magic: Self) -> Self;
     /// `self = 2^e m` with `m` in [sqrt(1/2), sqrt(2)), for positive normal numbers.
     fn split(self) -> (Self, Self);
+
+    /// The first numbers of a slice; ones where it is too short.
+    #[inline(always)]
+    fn load(self, from: &[f64]) -> Self {
+        if from.len() >= Self::WIDTH {
+            return self.load_all(from);
+        }
+        let mut padded = [1.0; WIDEST];
+        padded[..from.len()].copy_from_slice(from);
+        self.load_all(&padded)
+    }
+
+    /// Writes as many numbers as the slice has room for.
+    #[inline(always)]
+    fn store(self, to: &mut [f64]) {
+        if to.len() >= Self::WIDTH {
+            return self.store_all(to);
+        }
+        let mut padded = [0.0; WIDEST];
+        self.store_all(&mut padded);
+        to.copy_from_slice(&padded[..to.len()]);
+    }
+
+    /// The first lane.
+    #[inline(always)]
+    fn first(self) -> f64 {
+        let mut all = [0.0; WIDEST];
+        self.store_all(&mut all);
+        all[0]
+    }
 
     /// `c[0] + c[1] x + ...`. The coefficients are dealt to four chains, which run side by side.
     #[inline(always)]
@@ -87,6 +117,9 @@ pub(crate) trait Lanes:
 pub(crate) trait Mask:
     Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self>
 {
+    /// How many.
+    const WIDTH: usize;
+
     /// True in every lane.
     fn all(self) -> bool;
     /// Lane `i` in bit `i`.
@@ -98,6 +131,9 @@ pub(crate) trait Kernel {
     /// Does the work; `lane` is the first value, from which all others are made.
     fn run<V: Lanes>(self, lane: V);
 }
+
+/// The most lanes of any width.
+pub(crate) const WIDEST: usize = 8;
 
 /// Adding this rounds to an integer, which then sits in the low bits: 1.5 * 2^52.
 pub(crate) const MAGIC: f64 = 6_755_399_441_055_744.0;

@@ -94,13 +94,20 @@ pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
     (s, l.lt(l.splat(SEED_MAX)))
 }
 
-/// One step of order four from the guess to the solution of `b(a, s) = beta`.
-///
-/// The residual `beta/b - 1` is formed as `(beta 2^n (1+p) - s O) / (s O)` with `exp = 2^n (1+p)`, and `z^2` carries what
-/// its rounding lost: otherwise these roundings would be all there is to see in the result.
+/// `1/s` and the odd part at a guess, which [`step`] wants.
 #[inline(always)]
-pub(crate) fn step<V: Lanes>(a: V, a_low: V, beta: V, s: V) -> Solution<V> {
+pub(crate) fn odd_at<V: Lanes>(a: V, s: V) -> (V, V) {
     let inverse = s.splat(1.0) / s;
+    let z = a * inverse;
+    (inverse, odd_part(z * z, gap(z), (s * s) * 0.25))
+}
+
+/// `beta/b'` at a guess: the price asked for, in the unit in which `s O` is the price of the guess.
+///
+/// It comes as `high (1 + fraction)`, since rounding it to one number would be the largest error of all. For the same
+/// reason `z^2` carries what its own rounding lost.
+#[inline(always)]
+pub(crate) fn market<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V) -> (V, V) {
     let z = a * inverse;
     let z_low = (z.neg_mul_add(s, a) + a_low) * inverse;
     let z2 = z * z;
@@ -109,11 +116,18 @@ pub(crate) fn step<V: Lanes>(a: V, a_low: V, beta: V, s: V) -> Solution<V> {
     let twice = z2 + t2;
     let twice_low = z2_low + (t2 - (twice - z2));
     let Exp { n, fraction } = exp(twice * 0.5, twice_low * 0.5);
-    let odd = odd_part(z2, gap(z), t2);
+    ((beta * ROOT_2PI).add_exponent(n), fraction)
+}
+
+/// One step of order four from a guess to the solution of `b(a, s) = beta`.
+#[inline(always)]
+pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> Solution<V> {
+    let (market, fraction) = market;
+    let z = a * inverse;
+    let (z2, t2) = (z * z, (s * s) * 0.25);
     let kappa = s.splat(1.0) / odd;
     let model = s * odd;
     let model_low = s.neg_mul_add(odd, model);
-    let market = (beta * ROOT_2PI).add_exponent(n);
     let residual = (market.mul_add(fraction, market - model) + model_low) * (inverse * kappa);
     let nu = ln_1p_small(residual) * odd;
     // Derivatives of ln b with respect to s, over the first one, times s and s^2.
@@ -195,12 +209,14 @@ impl<V: Lanes> Solution<V> {
 /// The normalised problem at a given total volatility, with `b'` and where it lies in the box.
 #[inline(always)]
 pub(crate) fn at<V: Lanes>(m: &Moneyness<V>, s: V) -> (Local<V>, V, V::Mask) {
-    let inverse_s = s.splat(1.0) / s;
-    let z = m.a * inverse_s;
-    let (z2, t2) = (z * z, (s * s) * 0.25);
     let inside = (m.y.lt(s.splat(LARGEST_Y)) & m.a.lt(s.splat(LARGEST_A)))
-        & (z.lt(s.splat(LARGEST_Z)) & s.lt(s.splat(LARGEST_S)))
+        & (m.a.lt(s * LARGEST_Z) & s.lt(s.splat(LARGEST_S)))
         & s.splat(1e-290).lt(s);
+    // Elsewhere the result is not used: it is worked out for a harmless option, as garbage may be slow.
+    let s = V::select(inside, s, s.splat(1.0));
+    let inverse_s = s.splat(1.0) / s;
+    let z = V::select(inside, m.a * inverse_s, s.splat(0.0));
+    let (z2, t2) = (z * z, (s * s) * 0.25);
     let slope = exp((z2 + t2) * -0.5, s.splat(0.0)).value() * INVERSE_ROOT_2PI;
     let ratio = s * odd_part(z2, gap(z), t2);
     (Local { s, inverse_s, z, ratio, mills_minus: mills(z - s * 0.5) }, slope, inside)

@@ -1,10 +1,12 @@
-//! Volatility from price: blocks of 64 options through the fast kernel in short loops, the refused ones through the
+//! Volatility from price: blocks of options through the fast kernel in short loops, the refused ones through the
 //! wide kernel.
 //!
 //! Short loops over a block beat one long body: independent iterations overlap, and fewer values are alive at once.
 //! Every stage works lane by lane, so an option's result does not depend on its place, its neighbours or the width.
 
-use crate::lanes::{Kernel, Lanes, Mask};
+use std::ops::Range;
+
+use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::moneyness::{self, Moneyness};
 use crate::near;
 use crate::sensitivities::{Outside, Sensitivities, sensitivities, whole_minus};
@@ -12,8 +14,10 @@ use crate::terms::{Terms, is_price};
 use crate::wide;
 use crate::{OptionKind, Status};
 
-/// Options per block: enough to fill the pipelines, few enough to stay in the first-level cache.
-pub(crate) const BLOCK: usize = 64;
+/// Vectors per block: enough to fill the pipelines, few enough to stay in the first-level cache.
+pub(crate) const VECTORS: usize = 12;
+/// Options per block at the greatest width.
+pub(crate) const LARGEST_BLOCK: usize = VECTORS * WIDEST;
 
 /// A chain to be solved. `COLUMNS` is 1 for the volatility alone, 6 with the five Greeks, 10 with all.
 pub(crate) struct Solve<'a, const COLUMNS: usize> {
@@ -25,13 +29,6 @@ pub(crate) struct Solve<'a, const COLUMNS: usize> {
     pub(crate) status: &'a mut [Status],
 }
 
-/// One block of inputs, padded.
-struct Inputs {
-    strike: [f64; BLOCK],
-    sign: [f64; BLOCK],
-    price: [f64; BLOCK],
-}
-
 impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
@@ -39,67 +36,133 @@ impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
     }
 }
 
+/// What the stages of the fast kernel hand on.
+struct Stages<V: Lanes> {
+    x: [V; VECTORS],
+    a_low: [V; VECTORS],
+    time_value: [V; VECTORS],
+    beta: [V; VECTORS],
+    guess: [V; VECTORS],
+    inverse: [V; VECTORS],
+    odd: [V; VECTORS],
+    market: [(V, V); VECTORS],
+    good: [V::Mask; VECTORS],
+}
+
+/// The options of a block that the fast kernel refused, side by side.
+pub(crate) struct Refused {
+    pub(crate) place: [u8; LARGEST_BLOCK],
+    pub(crate) strike: [f64; LARGEST_BLOCK],
+    pub(crate) sign: [f64; LARGEST_BLOCK],
+    /// Price, or volatility when pricing.
+    pub(crate) number: [f64; LARGEST_BLOCK],
+}
+
 impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
-        let total = self.strikes.len();
-        let mut results = [[0.0; BLOCK]; COLUMNS];
-        let mut inputs = Inputs { strike: [1.0; BLOCK], sign: [1.0; BLOCK], price: [0.0; BLOCK] };
+        let mut stages = Stages::new(lane);
+        let mut refused = Refused::default();
+        let mut signs = [1.0; LARGEST_BLOCK];
+        let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
-            let n = (total - start).min(BLOCK);
-            let range = start..start + n;
-            inputs.strike[..n].copy_from_slice(&self.strikes[range.clone()]);
-            inputs.price[..n].copy_from_slice(&self.prices[range.clone()]);
-            for (sign, kind) in inputs.sign[..n].iter_mut().zip(&self.kinds[range.clone()]) {
-                *sign = kind.sign();
-            }
-            let good = near_block::<V, SPOT, COLUMNS>(lane, self.terms, &inputs, n, &mut results);
-            for (column, result) in self.columns.iter_mut().zip(&results) {
-                column[range.clone()].copy_from_slice(&result[..n]);
-            }
-            self.status[range].fill(Status::Ok);
-            let refused = !good & mask_below(n);
-            if refused != 0 {
-                self.wide_block::<V, SPOT>(lane, &inputs, start, refused);
+            let n = (total - start).min(block);
+            write_signs(&self.kinds[start..start + n], &mut signs);
+            self.near_block::<V, SPOT>(lane, start, n, &signs, &mut stages);
+            self.status[start..start + n].fill(Status::Ok);
+            let n_refused =
+                refused.gather(n, &stages.good, &self.strikes[start..], &signs, &self.prices[start..]);
+            if n_refused != 0 {
+                self.wide_block::<V, SPOT>(lane, start, n_refused, &refused);
             }
             start += n;
         }
     }
 
-    /// The options of a block the fast kernel refused, as a bit set.
+    /// The fast kernel over a block, in stages.
     #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, all: &Inputs, start: usize, refused: u64) {
-        let mut inputs = Inputs { strike: [1.0; BLOCK], sign: [1.0; BLOCK], price: [0.0; BLOCK] };
-        let mut place = [0_u8; BLOCK];
-        let (mut left, mut n) = (refused, 0);
-        while left != 0 {
-            let i = left.trailing_zeros() as usize;
-            place[n] = i as u8;
-            inputs.strike[n] = all.strike[i];
-            inputs.sign[n] = all.sign[i];
-            inputs.price[n] = all.price[i];
-            left &= left - 1;
-            n += 1;
+    fn near_block<V: Lanes, const SPOT: bool>(
+        &mut self,
+        lane: V,
+        start: usize,
+        n: usize,
+        signs: &[f64; LARGEST_BLOCK],
+        stages: &mut Stages<V>,
+    ) {
+        let (terms, strikes, prices) =
+            (self.terms, &self.strikes[start..start + n], &self.prices[start..start + n]);
+        let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
+        for j in 0..vectors {
+            let i = j * V::WIDTH;
+            let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
+            let time_value = m.time_value(terms, lane.load(&signs[i..]), lane.load(&prices[i..]));
+            let inside = near::eligible(&m, time_value);
+            // Where the fast kernel will not be used it works on a harmless option, as garbage may be slow.
+            stages.x[j] = V::select(inside, V::select(m.above, m.a, -m.a), lane.splat(HARMLESS.0));
+            stages.a_low[j] = m.a_low;
+            stages.time_value[j] = time_value;
+            stages.beta[j] = V::select(inside, time_value / m.root, lane.splat(HARMLESS.1));
+            stages.good[j] = inside;
         }
-        let mut results = [[0.0; V_MAX]; COLUMNS];
-        let (mut time_value, mut room) = ([0.0; V_MAX], [0.0; V_MAX]);
+        for j in 0..vectors {
+            let seed = near::seed(stages.x[j].abs(), stages.beta[j]);
+            stages.guess[j] = V::select(seed.inside, seed.s, lane.splat(HARMLESS.2));
+            stages.good[j] = stages.good[j] & seed.inside;
+        }
+        for j in 0..vectors {
+            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.x[j].abs(), stages.guess[j]);
+        }
+        for j in 0..vectors {
+            let (guess, inverse) = (stages.guess[j], stages.inverse[j]);
+            stages.market[j] =
+                near::market(stages.x[j].abs(), stages.a_low[j], stages.beta[j], guess, inverse);
+        }
+        for j in 0..vectors {
+            let i = j * V::WIDTH;
+            let (x, guess, inverse) = (stages.x[j], stages.guess[j], stages.inverse[j]);
+            let solution = near::step(x.abs(), guess, inverse, stages.odd[j], stages.market[j]);
+            stages.good[j] = stages.good[j] & solution.inside;
+            let volatility = solution.volatility(terms);
+            if COLUMNS == 1 {
+                volatility.store(&mut self.columns[0][start + i..start + n]);
+            } else {
+                let (strike, sign) = (lane.load(&strikes[i..]), lane.load(&signs[i..]));
+                let above = lane.splat(0.0).lt(x);
+                let whole = whole_minus(terms, above, strike);
+                let outside = outside_solved(terms, &solution, whole, stages.time_value[j]);
+                let greeks = sensitivities(terms, above, strike, sign, &outside, lane.load(&prices[i..]));
+                greeks.store(volatility, start + i..start + n, &mut self.columns);
+            }
+        }
+    }
+
+    /// The wide kernel over `n` refused options of the block at `start`.
+    #[inline(always)]
+    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, start: usize, n: usize, refused: &Refused) {
+        let mut results = [[0.0; WIDEST]; COLUMNS];
+        let (mut time_value, mut room) = ([0.0; WIDEST], [0.0; WIDEST]);
         let mut i = 0;
         while i < n {
-            let (strike, sign) = (lane.load(&inputs.strike[i..]), lane.load(&inputs.sign[i..]));
-            let price = lane.load(&inputs.price[i..]);
+            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
+            let price = lane.load(&refused.number[i..]);
             let solved = wide_lanes::<V, SPOT>(self.terms, strike, sign, price);
             solved.time_value.store(&mut time_value);
             solved.room.store(&mut room);
             if COLUMNS == 1 {
                 solved.volatility.store(&mut results[0]);
             } else {
-                solved.greeks(self.terms, strike, sign, price).store(solved.volatility, 0, &mut results);
+                let mut columns = results.each_mut().map(|column| &mut column[..]);
+                solved.greeks(self.terms, strike, sign, price).store(
+                    solved.volatility,
+                    0..WIDEST,
+                    &mut columns,
+                );
             }
             for j in 0..V::WIDTH.min(n - i) {
-                let at = start + usize::from(place[i + j]);
-                let status =
-                    refusal(inputs.strike[i + j], inputs.price[i + j], time_value[j], room[j], results[0][j]);
+                let (at, strike, price) =
+                    (start + usize::from(refused.place[i + j]), refused.strike[i + j], refused.number[i + j]);
+                let status = refusal(strike, price, time_value[j], room[j], results[0][j]);
                 self.status[at] = status;
                 for (column, result) in self.columns.iter_mut().zip(&results) {
                     column[at] = if status == Status::Ok { result[j] } else { f64::NAN };
@@ -110,66 +173,79 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     }
 }
 
-/// The most lanes of any width.
-const V_MAX: usize = 8;
-
-/// The first `n` bits.
-fn mask_below(n: usize) -> u64 {
-    if n >= 64 { u64::MAX } else { (1 << n) - 1 }
-}
-
-/// The fast kernel over a block. Answers the set of options it solved.
-#[inline(always)]
-fn near_block<V: Lanes, const SPOT: bool, const COLUMNS: usize>(
-    lane: V,
-    terms: &Terms,
-    inputs: &Inputs,
-    n: usize,
-    results: &mut [[f64; BLOCK]; COLUMNS],
-) -> u64 {
-    let (mut x, mut a_low, mut beta) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
-    let (mut amount, mut guess) = ([0.0; BLOCK], [0.0; BLOCK]);
-    let (mut eligible, mut trusted, mut held) = (0, 0, 0);
-    let mut i = 0;
-    while i < n {
-        let (strike, sign) = (lane.load(&inputs.strike[i..]), lane.load(&inputs.sign[i..]));
-        let m = moneyness::near::<V, SPOT>(terms, strike);
-        let time_value = m.time_value(terms, sign, lane.load(&inputs.price[i..]));
-        V::select(m.above, m.a, -m.a).store(&mut x[i..]);
-        m.a_low.store(&mut a_low[i..]);
-        time_value.store(&mut amount[i..]);
-        (time_value / m.root).store(&mut beta[i..]);
-        eligible |= u64::from(near::eligible(&m, time_value).bits()) << i;
-        i += V::WIDTH;
-    }
-    let mut i = 0;
-    while i < n {
-        let seed = near::seed(lane.load(&x[i..]).abs(), lane.load(&beta[i..]));
-        seed.s.store(&mut guess[i..]);
-        trusted |= u64::from(seed.inside.bits()) << i;
-        i += V::WIDTH;
-    }
-    let mut i = 0;
-    while i < n {
-        let x = lane.load(&x[i..]);
-        let solution =
-            near::step(x.abs(), lane.load(&a_low[i..]), lane.load(&beta[i..]), lane.load(&guess[i..]));
-        held |= u64::from(solution.inside.bits()) << i;
-        let volatility = solution.volatility(terms);
-        if COLUMNS == 1 {
-            volatility.store(&mut results[0][i..]);
-        } else {
-            let (strike, sign) = (lane.load(&inputs.strike[i..]), lane.load(&inputs.sign[i..]));
-            let above = lane.splat(0.0).lt(x);
-            let whole = whole_minus(terms, above, strike);
-            let outside = outside_solved(terms, &solution, whole, lane.load(&amount[i..]));
-            let price = lane.load(&inputs.price[i..]);
-            sensitivities(terms, above, strike, sign, &outside, price).store(volatility, i, results);
+impl<V: Lanes> Stages<V> {
+    #[inline(always)]
+    fn new(lane: V) -> Self {
+        let zeros = [lane.splat(0.0); VECTORS];
+        Self {
+            x: zeros,
+            a_low: zeros,
+            time_value: zeros,
+            beta: zeros,
+            guess: zeros,
+            inverse: zeros,
+            odd: zeros,
+            market: [(zeros[0], zeros[0]); VECTORS],
+            good: [lane.lt(lane); VECTORS],
         }
-        i += V::WIDTH;
     }
-    eligible & trusted & held
 }
+
+impl Default for Refused {
+    fn default() -> Self {
+        const ZEROS: [f64; LARGEST_BLOCK] = [0.0; LARGEST_BLOCK];
+        Self { place: [0; LARGEST_BLOCK], strike: ZEROS, sign: ZEROS, number: ZEROS }
+    }
+}
+
+impl Refused {
+    /// Copies the options outside the masks; answers how many there are.
+    #[inline(always)]
+    pub(crate) fn gather<M: Mask>(
+        &mut self,
+        n: usize,
+        good: &[M],
+        strikes: &[f64],
+        signs: &[f64],
+        numbers: &[f64],
+    ) -> usize {
+        let (mut count, mut i) = (0, 0);
+        for mask in good {
+            if i >= n {
+                break;
+            }
+            let mut set = !mask.bits() & first_bits((n - i).min(M::WIDTH));
+            while set != 0 {
+                let at = i + set.trailing_zeros() as usize;
+                self.place[count] = at as u8;
+                self.strike[count] = strikes[at];
+                self.sign[count] = signs[at];
+                self.number[count] = numbers[at];
+                set &= set - 1;
+                count += 1;
+            }
+            i += M::WIDTH;
+        }
+        count
+    }
+}
+
+/// +1 for calls and -1 for puts.
+#[inline(always)]
+pub(crate) fn write_signs(kinds: &[OptionKind], signs: &mut [f64; LARGEST_BLOCK]) {
+    for (sign, kind) in signs.iter_mut().zip(kinds) {
+        *sign = kind.sign();
+    }
+}
+
+/// The set of the first `n` lanes.
+#[inline(always)]
+pub(crate) fn first_bits(n: usize) -> u32 {
+    (1 << n) - 1
+}
+
+/// `x`, `b` and about the total volatility of an option in the middle of the box.
+const HARMLESS: (f64, f64, f64) = (0.1, 0.041, 0.2);
 
 /// The legs of the outside option at the solution, scaled so that they reproduce the time value.
 #[inline(always)]
@@ -258,16 +334,16 @@ fn refusal(strike: f64, price: f64, time_value: f64, room: f64, volatility: f64)
 impl<V: Lanes> Sensitivities<V> {
     /// Writes `first` and then the Greeks in the order of [`Greeks`](crate::Greeks), as many as there are columns.
     #[inline(always)]
-    pub(crate) fn store<const N: usize, const COLUMNS: usize>(
+    pub(crate) fn store<const COLUMNS: usize>(
         &self,
         first: V,
-        at: usize,
-        columns: &mut [[f64; N]; COLUMNS],
+        at: Range<usize>,
+        columns: &mut [&mut [f64]; COLUMNS],
     ) {
         let Self { delta, gamma, vega, theta, rho, vanna, volga, charm, speed, .. } = *self;
         let values = [first, delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
         for (column, value) in columns.iter_mut().zip(values) {
-            value.store(&mut column[at..]);
+            value.store(&mut column[at.start..at.end]);
         }
     }
 }
@@ -301,25 +377,22 @@ fn one<V: Lanes, const SPOT: bool>(
     sign: f64,
     price: f64,
 ) -> Result<f64, Status> {
-    let first = |v: V| {
-        let mut all = [0.0; V_MAX];
-        v.store(&mut all);
-        all[0]
-    };
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
     let m = moneyness::near::<V, SPOT>(terms, k);
     let time_value = m.time_value(terms, th, p);
     if near::eligible(&m, time_value).all() {
         let beta = time_value / m.root;
         let seed = near::seed(m.a, beta);
-        let solution = near::step(m.a, m.a_low, beta, seed.s);
+        let (inverse, odd) = near::odd_at(m.a, seed.s);
+        let market = near::market(m.a, m.a_low, beta, seed.s, inverse);
+        let solution = near::step(m.a, seed.s, inverse, odd, market);
         if (seed.inside & solution.inside).all() {
-            return Ok(first(solution.volatility(terms)));
+            return Ok(solution.volatility(terms).first());
         }
     }
     let solved = wide_lanes::<V, SPOT>(terms, k, th, p);
-    let volatility = first(solved.volatility);
-    match refusal(strike, price, first(solved.time_value), first(solved.room), volatility) {
+    let volatility = solved.volatility.first();
+    match refusal(strike, price, solved.time_value.first(), solved.room.first(), volatility) {
         Status::Ok => Ok(volatility),
         status => Err(status),
     }

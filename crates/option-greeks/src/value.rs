@@ -1,11 +1,11 @@
 //! Price and Greeks from volatility, in blocks as [`solve`](crate::solve) does.
 
-use crate::lanes::{Kernel, Lanes, Mask};
+use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
 use crate::sensitivities::{Outside, Sensitivities, sensitivities_at, whole_minus};
-use crate::solve::{BLOCK, outside_local};
+use crate::solve::{LARGEST_BLOCK, Refused, VECTORS, outside_local, write_signs};
 use crate::terms::{Terms, is_price};
 use crate::wide;
 use crate::{Greeks, OptionKind, Status};
@@ -27,92 +27,76 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
     }
 }
 
-/// One block of inputs, padded.
-struct Inputs {
-    strike: [f64; BLOCK],
-    sign: [f64; BLOCK],
-    volatility: [f64; BLOCK],
-}
-
-impl Inputs {
-    const PADDING: Self = Self { strike: [1.0; BLOCK], sign: [1.0; BLOCK], volatility: [0.0; BLOCK] };
-}
-
 impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
-        let total = self.strikes.len();
-        let mut results = [[0.0; BLOCK]; COLUMNS];
-        let mut inputs = Inputs::PADDING;
+        let mut good = [lane.lt(lane); VECTORS];
+        let mut refused = Refused::default();
+        let mut signs = [1.0; LARGEST_BLOCK];
+        let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
-            let n = (total - start).min(BLOCK);
-            let range = start..start + n;
-            inputs.strike[..n].copy_from_slice(&self.strikes[range.clone()]);
-            inputs.volatility[..n].copy_from_slice(&self.volatilities[range.clone()]);
-            for (sign, kind) in inputs.sign[..n].iter_mut().zip(&self.kinds[range.clone()]) {
-                *sign = kind.sign();
-            }
-            let mut good = 0_u64;
-            let mut i = 0;
-            while i < n {
-                let (strike, sign) = (lane.load(&inputs.strike[i..]), lane.load(&inputs.sign[i..]));
-                let s = lane.load(&inputs.volatility[i..]) * self.terms.root_t;
-                let (values, inside) = near_lanes::<V, SPOT>(self.terms, strike, sign, s);
-                values.store(values.price, i, &mut results);
-                good |= u64::from(inside.bits()) << i;
-                i += V::WIDTH;
-            }
-            for (column, result) in self.columns.iter_mut().zip(&results) {
-                column[range.clone()].copy_from_slice(&result[..n]);
-            }
-            self.status[range].fill(Status::Ok);
-            let refused = if n == BLOCK { !good } else { !good & ((1 << n) - 1) };
-            if refused != 0 {
-                self.wide_block::<V, SPOT>(lane, &inputs, start, refused);
+            let n = (total - start).min(block);
+            write_signs(&self.kinds[start..start + n], &mut signs);
+            self.near_block::<V, SPOT>(lane, start, n, &signs, &mut good);
+            self.status[start..start + n].fill(Status::Ok);
+            let n_refused =
+                refused.gather(n, &good, &self.strikes[start..], &signs, &self.volatilities[start..]);
+            if n_refused != 0 {
+                self.wide_block::<V, SPOT>(lane, start, n_refused, &refused);
             }
             start += n;
         }
     }
 
-    /// The options of a block the fast kernel refused, as a bit set.
+    /// The fast kernel over a block.
     #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, all: &Inputs, start: usize, refused: u64) {
-        let mut inputs = Inputs::PADDING;
-        let mut place = [0_u8; BLOCK];
-        let (mut left, mut n) = (refused, 0);
-        while left != 0 {
-            let i = left.trailing_zeros() as usize;
-            place[n] = i as u8;
-            inputs.strike[n] = all.strike[i];
-            inputs.sign[n] = all.sign[i];
-            inputs.volatility[n] = all.volatility[i];
-            left &= left - 1;
-            n += 1;
+    fn near_block<V: Lanes, const SPOT: bool>(
+        &mut self,
+        lane: V,
+        start: usize,
+        n: usize,
+        signs: &[f64; LARGEST_BLOCK],
+        good: &mut [V::Mask; VECTORS],
+    ) {
+        let (strikes, volatilities) = (&self.strikes[start..start + n], &self.volatilities[start..start + n]);
+        for j in 0..n.div_ceil(V::WIDTH).min(VECTORS) {
+            let i = j * V::WIDTH;
+            let (strike, sign) = (lane.load(&strikes[i..]), lane.load(&signs[i..]));
+            let s = lane.load(&volatilities[i..]) * self.terms.root_t;
+            let (values, inside) = near_lanes::<V, SPOT>(self.terms, strike, sign, s);
+            values.store(values.price, start + i..start + n, &mut self.columns);
+            good[j] = inside;
         }
-        let mut results = [[0.0; BLOCK]; COLUMNS];
+    }
+
+    /// The wide kernel over `n` refused options of the block at `start`.
+    #[inline(always)]
+    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, start: usize, n: usize, refused: &Refused) {
+        let mut results = [[0.0; WIDEST]; COLUMNS];
         let mut i = 0;
         while i < n {
-            let (strike, sign) = (lane.load(&inputs.strike[i..]), lane.load(&inputs.sign[i..]));
-            let s = lane.load(&inputs.volatility[i..]) * self.terms.root_t;
+            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
+            let s = lane.load(&refused.number[i..]) * self.terms.root_t;
             let values = wide_lanes::<V, SPOT>(self.terms, strike, sign, s);
-            values.store(values.price, i, &mut results);
-            i += V::WIDTH;
-        }
-        for j in 0..n {
-            let at = start + usize::from(place[j]);
-            let (strike, sign, volatility) = (inputs.strike[j], inputs.sign[j], inputs.volatility[j]);
-            let status = status(self.terms, strike, volatility);
-            self.status[at] = status;
-            let limit =
-                (status == Status::ZeroVol).then(|| limits::zero_volatility(self.terms, strike, sign));
-            for (c, column) in self.columns.iter_mut().enumerate() {
-                column[at] = match (status, &limit) {
-                    (Status::Ok, _) => results[c][j],
-                    (_, Some(limit)) => limit.columns()[c],
-                    _ => f64::NAN,
+            let mut columns = results.each_mut().map(|column| &mut column[..]);
+            values.store(values.price, 0..WIDEST, &mut columns);
+            for j in 0..V::WIDTH.min(n - i) {
+                let at = start + usize::from(refused.place[i + j]);
+                let status = status(self.terms, refused.strike[i + j], refused.number[i + j]);
+                self.status[at] = status;
+                let limit = match status {
+                    Status::Ok => None,
+                    Status::ZeroVol => {
+                        Some(limits::zero_volatility(self.terms, refused.strike[i + j], refused.sign[i + j]))
+                    }
+                    _ => Some(limits::NAN_GREEKS),
                 };
+                for (c, column) in self.columns.iter_mut().enumerate() {
+                    column[at] = limit.as_ref().map_or(results[c][j], |limit| limit.columns()[c]);
+                }
             }
+            i += V::WIDTH;
         }
     }
 }
@@ -191,10 +175,9 @@ impl<V: Lanes> Sensitivities<V> {
     /// The first lane.
     #[inline(always)]
     fn first(&self) -> Greeks {
-        let mut columns = [[0.0; 8]; 10];
-        self.store(self.price, 0, &mut columns);
-        let [price, delta, gamma, vega, theta, rho, vanna, volga, charm, speed] =
-            columns.map(|column| column[0]);
+        let Self { price, delta, gamma, vega, theta, rho, vanna, volga, charm, speed } = *self;
+        let values = [price, delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
+        let [price, delta, gamma, vega, theta, rho, vanna, volga, charm, speed] = values.map(V::first);
         Greeks { price, delta, gamma, vega, theta, rho, vanna, volga, charm, speed }
     }
 }

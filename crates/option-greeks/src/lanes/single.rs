@@ -3,6 +3,8 @@
 use super::{Lanes, Mask};
 
 impl Mask for bool {
+    const WIDTH: usize = 1;
+
     #[inline(always)]
     fn all(self) -> bool {
         self
@@ -25,11 +27,11 @@ impl Lanes for f64 {
         x
     }
     #[inline(always)]
-    fn load(self, from: &[f64]) -> Self {
+    fn load_all(self, from: &[f64]) -> Self {
         from[0]
     }
     #[inline(always)]
-    fn store(self, to: &mut [f64]) {
+    fn store_all(self, to: &mut [f64]) {
         to[0] = self;
     }
     #[inline(always)]

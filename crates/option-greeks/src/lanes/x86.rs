@@ -148,13 +148,13 @@ impl Lanes for F64x4 {
         unsafe { Self(_mm256_set1_pd(x)) }
     }
     #[inline(always)]
-    fn load(self, from: &[f64]) -> Self {
+    fn load_all(self, from: &[f64]) -> Self {
         let from = &from[..4];
         // SAFETY: `from` holds four doubles, and the load asks for no alignment.
         unsafe { Self(_mm256_loadu_pd(from.as_ptr())) }
     }
     #[inline(always)]
-    fn store(self, to: &mut [f64]) {
+    fn store_all(self, to: &mut [f64]) {
         let to = &mut to[..4];
         // SAFETY: `to` holds four doubles, and the store asks for no alignment.
         unsafe { _mm256_storeu_pd(to.as_mut_ptr(), self.0) }
@@ -243,6 +243,8 @@ impl Lanes for F64x4 {
 }
 
 impl Mask for Mask4 {
+    const WIDTH: usize = 4;
+
     #[inline(always)]
     fn all(self) -> bool {
         self.bits() == 0xf
@@ -293,13 +295,13 @@ impl Lanes for F64x8 {
         unsafe { Self(_mm512_set1_pd(x)) }
     }
     #[inline(always)]
-    fn load(self, from: &[f64]) -> Self {
+    fn load_all(self, from: &[f64]) -> Self {
         let from = &from[..8];
         // SAFETY: `from` holds eight doubles, and the load asks for no alignment.
         unsafe { Self(_mm512_loadu_pd(from.as_ptr())) }
     }
     #[inline(always)]
-    fn store(self, to: &mut [f64]) {
+    fn store_all(self, to: &mut [f64]) {
         let to = &mut to[..8];
         // SAFETY: `to` holds eight doubles, and the store asks for no alignment.
         unsafe { _mm512_storeu_pd(to.as_mut_ptr(), self.0) }
@@ -380,6 +382,8 @@ impl Lanes for F64x8 {
 }
 
 impl Mask for Mask8 {
+    const WIDTH: usize = 8;
+
     #[inline(always)]
     fn all(self) -> bool {
         self.0 == 0xff
