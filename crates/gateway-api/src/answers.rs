@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -110,7 +110,7 @@ fn nearest() -> String {
 
 pub(crate) async fn chain(
     State(door): Shared,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     parameters: Result<Query<ChainParameters>, QueryRejection>,
 ) -> Result<Success<ChainBody>, Refusal> {
     let Query(parameters) = parameters.map_err(|_| {
@@ -119,6 +119,7 @@ pub(crate) async fn chain(
     let expiry = ExpiryChoice::parse(&parameters.expiry).ok_or_else(|| {
         Refusal::input(format!("cannot read expiry {:?}: use YYYY-MM-DD or nearest", parameters.expiry))
     })?;
+    let Path(name) = name.map_err(|_| Refusal::path())?;
     let (catalog, now) = (door.catalog(), door.state.clock.now());
     let underlying = find_underlying(&catalog, &name)?;
     let chain = find_chain(underlying, expiry, date_in_india(now))?;
@@ -135,8 +136,9 @@ pub(crate) async fn chain(
 
 pub(crate) async fn tick(
     State(door): Shared,
-    Path(symbol): Path<String>,
+    symbol: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Box<RawValue>>, Refusal> {
+    let Path(symbol) = symbol.map_err(|_| Refusal::path())?;
     let wish = match Wish::parse(&symbol)? {
         wish @ (Wish::Token(_) | Wish::Symbol { .. }) => wish,
         _ => return Err(Refusal::input("ask for one token or one EXCHANGE:TRADINGSYMBOL")),

@@ -75,6 +75,11 @@ impl Refusal {
         Self { status: StatusCode::FORBIDDEN, error_type: "PermissionException", message: message.into() }
     }
 
+    /// The path is no text.
+    pub(crate) fn path() -> Self {
+        Self::input("the path must be percent-encoded UTF-8")
+    }
+
     /// No such path.
     pub(crate) fn route() -> Self {
         let message = "no such path, see /openapi.json".into();

@@ -40,11 +40,13 @@ pub trait HealthSource: Send + Sync + 'static {
     /// A JSON object for `/health`; its members stand at the top level beside the door's own (`status`, `missing`,
     /// `sim`, `ts`, `values`, `stream`). The page shows these members when they are present:
     ///
-    /// - `connections`: `[{"name","state","instruments","ticks_per_second","gaps","silences","reconnects","last_frame_age_ms"}]`
+    /// - `connections`: `[{"name","state","instruments","ticks","silent","dropped_ticks","reconnects",
+    ///   "last_frame_age_ms","last_reason"}]`, where `ticks` counts up and `silent` counts instruments
     /// - `sinks`: `[{"name","state","delivered","dropped","failed"}]`
-    /// - `tasks`: `[{"name","state","restarts","panics","last_exit"}]`
+    /// - `tasks`: `[{"name","state","restarts"}]`
     /// - `latency`: `{"<hop>":{"p50","p90","p99","max"}}` in seconds
-    /// - `rejected_ticks`, `unknown_tokens`: numbers or lists
+    /// - `rejected_ticks`: `{"<reason>":count}`; `unknown_tokens`: a list
+    /// - `subscriptions`: `{"unmet":[...],"refused_for_capacity":count}`
     fn report(&self) -> serde_json::Value;
 
     /// What is missing before the gateway can serve; empty when it can.
@@ -117,7 +119,8 @@ impl Default for StreamConfig {
             heartbeat: Duration::from_secs(5),
             ping: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(10),
+            // A laptop may doze off for a moment; nothing waits for it.
+            write_timeout: Duration::from_secs(30),
             authenticate_timeout: Duration::from_secs(5),
             allowed_origins: Vec::new(),
         }

@@ -42,6 +42,9 @@ pub(crate) enum UnknownSymbol {
     NoMatch(String),
 }
 
+/// No name is longer; a pattern costs time by its length.
+const MAX_LENGTH: usize = 100;
+
 /// The date in India at `now`.
 pub(crate) fn date_in_india(now: UnixNanos) -> Date {
     let offset = Offset::constant(5).saturating_add(jiff::SignedDuration::from_mins(30));
@@ -84,7 +87,10 @@ pub(crate) fn find_chain(
 
 impl Wish {
     pub(crate) fn parse(text: &str) -> Result<Self, UnknownSymbol> {
-        let malformed = || UnknownSymbol::Malformed(text.to_owned());
+        let malformed = || UnknownSymbol::Malformed(text.chars().take(MAX_LENGTH).collect());
+        if text.len() > MAX_LENGTH {
+            return Err(malformed());
+        }
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return text.parse().map(|token| Self::Token(InstrumentToken(token))).map_err(|_| malformed());
@@ -135,10 +141,13 @@ impl Wish {
                 Ok(carriers.chain(options).map(token_at).collect())
             }
             Self::Pattern(pattern) => {
+                let mut name = Vec::new();
                 let matches = catalog.instruments().iter().filter(|instrument| {
-                    let exchange = instrument.exchange.as_str().bytes();
-                    let name = exchange.chain([b':']).chain(instrument.tradingsymbol.bytes());
-                    glob(pattern.as_bytes(), &name.collect::<Vec<u8>>())
+                    name.clear();
+                    name.extend_from_slice(instrument.exchange.as_str().as_bytes());
+                    name.push(b':');
+                    name.extend_from_slice(instrument.tradingsymbol.as_bytes());
+                    glob(pattern.as_bytes(), &name)
                 });
                 let tokens: Vec<InstrumentToken> = matches.map(|instrument| instrument.token).collect();
                 if tokens.is_empty() { Err(UnknownSymbol::NoMatch(pattern.clone())) } else { Ok(tokens) }

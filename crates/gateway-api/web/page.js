@@ -567,17 +567,26 @@ async function loadHealth() {
   $("not-ready").hidden = health.missing.length === 0;
   $("not-ready-detail").textContent = health.missing.join(" · ");
   const stale = health.values.stale;
-  $("feed-note").textContent = `${health.values.values} values` + (stale ? `, ${stale} stale` : ", none stale");
+  $("feed-note").textContent = `${health.values.values} values, ${stale ? stale + " stale" : "none stale"}`;
   $("feed-note").className = stale ? "warn" : "";
-  facts($("connections"), ["connection", "instr", "tick/s", "gaps", "silent", "age"], (health.connections || []).map((c) => [
-    { dot: GOOD.has(c.state) ? "good" : c.state === "reconnecting" || c.state === "connecting" ? "warn" : "bad", text: c.name, title: c.state },
-    show(c.instruments), show(c.ticks_per_second, (v) => v.toFixed(0)), alarm(c.gaps), alarm(c.silences),
+  facts($("connections"), ["connection", "instr", "tick/s", "silent", "lost", "again", "age"], (health.connections || []).map((c) => [
+    { dot: light(c.state), text: c.name, title: [c.state, c.last_reason].filter(Boolean).join(": ") },
+    show(c.instruments), show(rate(c, health.ts), (v) => v.toFixed(0)), alarm(c.silent), alarm(c.dropped_ticks), alarm(c.reconnects),
     show(c.last_frame_age_ms, (v) => seconds(v / 1000)),
   ]), "no connections are reported");
+  const rejected = Object.entries(health.rejected_ticks || {}).filter(([, ticks]) => ticks > 0);
+  const unknown = health.unknown_tokens || [];
+  const doubts = [
+    ...rejected.map(([reason, ticks]) => `${count(ticks)} ticks refused: ${reason.replaceAll("_", " ")}`),
+    ...(unknown.length ? [`${unknown.length} tokens are in no instrument list`] : []),
+    ...(health.subscriptions?.unmet || []).map((wish) => `cannot be subscribed: ${wish}`),
+    ...(health.subscriptions?.refused_for_capacity ? [`${health.subscriptions.refused_for_capacity} instruments have no room on any account`] : []),
+  ];
+  $("doubts").textContent = doubts.join(" · ");
   facts($("latency"), ["hop", "p50", "p90", "p99", "max"], Object.entries(health.latency || {}).map(([hop, l]) =>
     [{ text: hop.replaceAll("_", " ") }, ...[l.p50, l.p90, l.p99, l.max].map((v) => ({ text: seconds(v) }))]), "nothing measured yet");
   facts($("sinks"), ["sink", "sent", "dropped", "failed"], (health.sinks || []).map((s) => [
-    { dot: GOOD.has(s.state) ? "good" : "bad", text: s.name, title: s.state }, show(s.delivered, count), alarm(s.dropped), alarm(s.failed),
+    { dot: light(s.state), text: s.name, title: s.state }, show(s.delivered, count), alarm(s.dropped), alarm(s.failed),
   ]), "no sinks are reported");
   const tasks = health.tasks || [];
   const down = tasks.filter((t) => t.state !== "running");
@@ -590,6 +599,18 @@ async function loadHealth() {
 }
 
 const GOOD = new Set(["connected", "live", "running", "ok", "closed", "up"]);
+const light = (state) => GOOD.has(state) ? "good" : state === "idle" ? "" : /connecting|waiting|starting/.test(state) ? "warn" : "bad";
+
+// Ticks per second since the last report.
+const before = new Map();
+
+function rate(connection, ts) {
+  const last = before.get(connection.name);
+  before.set(connection.name, { ticks: connection.ticks, ts });
+  if (!last || ts <= last.ts || connection.ticks < last.ticks) return undefined;
+  return (connection.ticks - last.ticks) / ((ts - last.ts) / 1e9);
+}
+
 const show = (value, write = (v) => v.toLocaleString("en-IN")) => ({ text: value == null ? "–" : write(value) });
 const alarm = (value) => ({ text: value == null ? "–" : count(value), cls: value > 0 ? "warn" : "quiet" });
 
@@ -598,7 +619,7 @@ function facts(table, heads, rows, none) {
     const tr = document.createElement("tr");
     tr.append(...cells.map((cell) => {
       const element = document.createElement(name);
-      if (cell.dot) {
+      if (cell.dot !== undefined) {
         const dot = document.createElement("i");
         dot.className = "dot " + cell.dot;
         element.append(dot);

@@ -28,14 +28,16 @@ struct DemoHealth {
 impl HealthSource for DemoHealth {
     fn report(&self) -> Value {
         let (ticks, gaps) = (self.ticks.load(Ordering::Relaxed), self.gaps.load(Ordering::Relaxed));
-        let connection = |name: &str, instruments, rate, gaps, age| {
+        let connection = |name: &str, instruments, ticks, reconnects, age| {
             json!({
-                "name": name, "state": "connected", "instruments": instruments, "ticks_per_second": rate,
-                "gaps": gaps, "silences": 0, "reconnects": gaps, "last_frame_age_ms": age,
+                "name": name, "state": "up", "instruments": instruments, "ticks": ticks, "silent": 0,
+                "dropped_ticks": 0, "reconnects": reconnects, "last_frame_age_ms": age,
             })
         };
         json!({
-            "connections": [connection("demo/0", 420, 812.4, gaps, 38), connection("demo/1", 366, 701.0, 0, 51)],
+            "connections": [
+                connection("demo/0", 820, ticks / 2, gaps, 38), connection("demo/1", 644, ticks / 2, 0, 51),
+            ],
             "sinks": [
                 { "name": "api", "state": "ok", "delivered": ticks, "dropped": 0, "failed": 0 },
                 { "name": "redis", "state": "ok", "delivered": ticks, "dropped": 12, "failed": 0 },

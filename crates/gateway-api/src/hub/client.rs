@@ -158,6 +158,12 @@ impl Connected {
         Ok(Granted { tokens, live })
     }
 
+    /// Holds ticks back until the answer that announces them is queued.
+    pub(crate) fn hold_ticks(&self, held: bool) {
+        self.client.lock().queue.hold(held);
+        self.client.wake.notify_one();
+    }
+
     pub(crate) fn unsubscribe(&self, wish: &Wish) -> Result<(), Denied> {
         let mut state = self.client.lock();
         state.wanted.remove(wish)?;

@@ -38,6 +38,7 @@ pub(crate) struct ClientQueue {
     control: VecDeque<String>,
     dropped: u64,
     overflowed: bool,
+    held: bool,
 }
 
 /// What came of an offered tick.
@@ -82,6 +83,7 @@ impl ClientQueue {
             control: VecDeque::new(),
             dropped: 0,
             overflowed: false,
+            held: false,
         }
     }
 
@@ -150,6 +152,11 @@ impl ClientQueue {
         self.ticks.retain(|_| ticks.next().copied().unwrap_or(true));
     }
 
+    /// Holds ticks back, or lets them go again.
+    pub(crate) const fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Whether the client fell too far behind and must go.
     pub(crate) const fn has_overflowed(&self) -> bool {
         self.overflowed
@@ -168,6 +175,7 @@ impl ClientQueue {
         out.health.extend(self.health.drain(..));
         out.staleness.extend(self.staleness.drain());
         let mut bytes = 0;
+        let max_ticks = if self.held { 0 } else { max_ticks };
         while out.ticks.len() < max_ticks && bytes < max_bytes {
             let Some(token) = self.order.pop_front() else { break };
             let tick = match self.policy {

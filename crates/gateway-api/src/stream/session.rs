@@ -67,8 +67,8 @@ pub(crate) async fn run<S>(
     };
     let (mut writer, mut reader) = socket.split();
     session.send_status("connected", None);
+    // Fair: a client that never stops talking must not keep what it asked for from being sent.
     let end = tokio::select! {
-        biased;
         () = session.door.shutdown.cancelled() => End::Shutdown,
         end = session.read(&mut reader) => end,
         end = session.write(&mut writer) => end,
@@ -131,7 +131,7 @@ impl Session {
             };
             match message {
                 Message::Text(text) => {
-                    if let Err(end) = self.obey(&text, &mut encoder) {
+                    if let Err(end) = self.obey(&text, &mut encoder).await {
                         return end;
                     }
                 }
@@ -144,7 +144,7 @@ impl Session {
         }
     }
 
-    fn obey(&self, text: &str, encoder: &mut BatchEncoder) -> Result<(), End> {
+    async fn obey(&self, text: &str, encoder: &mut BatchEncoder) -> Result<(), End> {
         let command = match Command::parse(text) {
             Ok(command) => command,
             Err(bad) => {
@@ -169,7 +169,7 @@ impl Session {
                 self.send_error("unsupported_mode", "the only mode is full", request_id);
             }
             Command::Subscribe { symbols, request_id, snapshot, .. } => {
-                self.subscribe(&symbols, request_id, snapshot.then_some(encoder));
+                self.subscribe(&symbols, request_id, snapshot.then_some(encoder)).await;
             }
             Command::Unsubscribe { symbols, request_id } => {
                 let undo = |symbol| {
@@ -192,18 +192,28 @@ impl Session {
         Ok(())
     }
 
-    fn subscribe(&self, symbols: &[Symbol], request_id: RequestId, mut encoder: Option<&mut BatchEncoder>) {
+    async fn subscribe(
+        &self,
+        symbols: &[Symbol],
+        request_id: RequestId,
+        mut encoder: Option<&mut BatchEncoder>,
+    ) {
         let (catalog, now) = (self.door.catalog(), self.door.state.clock.now());
-        let mut grant = |symbol| {
-            let wish = symbol_wish(symbol).map_err(Denied::Unknown)?;
-            self.connected.subscribe(wish, encoder.as_deref_mut(), &catalog, now)
-        };
-        let result = |symbol| match grant(symbol) {
-            Ok(granted) => SymbolResult::granted(symbol, &granted),
-            Err(denied) => SymbolResult::denied(symbol, &denied),
-        };
-        let results = symbols.iter().map(result).collect();
+        let mut results = Vec::with_capacity(symbols.len());
+        self.connected.hold_ticks(true);
+        for symbol in symbols {
+            let granted = symbol_wish(symbol)
+                .map_err(Denied::Unknown)
+                .and_then(|wish| self.connected.subscribe(wish, encoder.as_deref_mut(), &catalog, now));
+            results.push(match granted {
+                Ok(granted) => SymbolResult::granted(symbol, &granted),
+                Err(denied) => SymbolResult::denied(symbol, &denied),
+            });
+            // A message full of patterns is long work; whoever shares this thread goes on meanwhile.
+            tokio::task::yield_now().await;
+        }
         self.connected.answer(Control::Subscribed { request_id, results }.to_json());
+        self.connected.hold_ticks(false);
     }
 
     fn is_authenticated(&self) -> bool {

@@ -87,6 +87,8 @@ async fn bad_requests_are_refused_in_kites_shape() {
         ("/v1/ticks/INFY", 400, "InputException", "EXCHANGE:TRADINGSYMBOL"),
         ("/v1/ticks/chain:NIFTY", 400, "InputException", "ask for one token"),
         ("/v1/ticks/NSE:M%26M", 404, "DataException", "no tick of NSE:M&M has arrived yet"),
+        ("/v1/ticks/%ff%fe", 400, "InputException", "percent-encoded UTF-8"),
+        ("/v1/chain/%ff", 400, "InputException", "percent-encoded UTF-8"),
         ("/v1/stream", 426, "InputException", "WebSocket"),
         ("/v1/events", 400, "InputException", "symbols="),
         ("/v1/events?symbols=NSE:NOPE", 404, "InputException", "NSE:NOPE"),
