@@ -53,7 +53,7 @@ fn check_succeeds(command: &mut Command, says: &str) {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     assert!(text.contains(says), "{text}");
-    println!("{text}");
+    eprintln!("{text}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Subscriber {
 fn rss_mib(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
     let pages: u64 = stat.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096 >> 20
+    pages * 4096 / (1 << 20)
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The pages in `docs/` say what the code says. `cargo xtask docs` writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod metrics;
 
 use std::fmt::Write as _;
