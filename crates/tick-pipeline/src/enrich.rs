@@ -115,10 +115,10 @@ impl Enricher {
         }
     }
 
-    /// Takes another catalog: instruments listed in both keep their state, the others are forgotten, and every
-    /// chain is computed anew at the next refresh.
+    /// Takes another catalog: instruments listed in both keep their state and chains their forward, the others are
+    /// forgotten, and every chain is computed anew at the next refresh.
     pub fn set_market(&mut self, market: Market) {
-        let old = std::mem::replace(self, Self::new(self.config.clone(), market));
+        let mut old = std::mem::replace(self, Self::new(self.config.clone(), market));
         self.conflated = old.conflated;
         for before in old.live {
             let Some(slot) = self.market.catalog().slot(before.tick.token) else {
@@ -127,6 +127,12 @@ impl Enricher {
             let at = self.admit(slot, &before.tick, before.ts_recv, before.connection);
             self.live[at].greeks = before.greeks;
             self.live[at].shown = before.shown;
+            self.live[at].forward_stale = before.forward_stale;
+            if let Some(from) = old.chains.get_mut(before.chain as usize)
+                && let Some(to) = self.chains.get_mut(self.live[at].chain as usize)
+            {
+                to.inherit(from);
+            }
             self.spread(at, &before.tick);
             if let Some((cause, since)) = before.stale {
                 self.make_stale(at, cause, since);
@@ -183,7 +189,8 @@ impl Enricher {
         self.last_sweep.map(|last| last + self.config.refresh_interval)
     }
 
-    /// Takes a tick that arrived on `connection`; it is current now whatever was said before.
+    /// Takes a tick that arrived on the `connection`-th of the caller's connections; it is current now whatever was
+    /// said before.
     pub fn apply(&mut self, tick: &ValidTick<'_>, ts_recv: UnixNanos, connection: u16) {
         let at = match self.position(tick.slot()) {
             Some(at) => at,

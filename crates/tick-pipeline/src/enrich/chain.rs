@@ -123,6 +123,15 @@ impl Chain {
         self.side_mut(side).live[row] = live;
     }
 
+    /// Goes on with the forward that the same chain had in another catalog, so that a reload does not lose it until
+    /// its source is heard again. Only the first call takes it.
+    pub(super) fn inherit(&mut self, from: &mut Self) {
+        if from.choice.current().is_some() {
+            self.choice = std::mem::take(&mut from.choice);
+            self.marked_stale = from.marked_stale;
+        }
+    }
+
     /// A quote arrived, and is current.
     pub(super) fn quote(&mut self, row: usize, side: OptionSide, quote: Quote) {
         let column = self.side_mut(side);

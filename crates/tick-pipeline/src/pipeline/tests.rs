@@ -373,13 +373,18 @@ fn quotes_that_are_not_current_price_nothing() {
 fn a_worker_uses_the_spot_of_another() {
     let market = Market::new(catalog());
     let mut with_spot = Bench::with_market(PipelineConfig::default(), market.clone());
-    let mut with_options = Bench::with_market(PipelineConfig::default(), market);
+    let mut with_options = Bench::with_market(PipelineConfig::default(), market.clone());
     let call = option(true, 251, OptionSide::Call);
     with_spot.push(vec![ltp(INDEX, 25_000.0)]);
     with_spot.pass(TICK);
     with_options.push(vec![ltp(call, 150.0)]);
     with_options.pass(TICK);
     assert_eq!(greeks(&with_options.state(call)).forward_source, ForwardSource::SpotCarry);
+    // A reload that the other worker has not seen yet costs nothing.
+    with_options.pipeline.set_catalog(Market::new(catalog()), with_options.now);
+    with_options.pass(TICK);
+    assert_eq!(greeks(&with_options.state(call)).forward_source, ForwardSource::SpotCarry);
+    with_options.pipeline.set_catalog(market, with_options.now);
     // Vouched for: still current after a minute without a tick.
     for _ in 0..60 {
         with_spot.pass(Duration::from_secs(1));

@@ -141,3 +141,44 @@ async fn what_happens_reaches_the_recorder() {
     check("sink_delivery_latency_seconds", 1);
     check("task_queue_depth", 0);
 }
+
+/// Takes 30 ms for each batch.
+struct Slow(RecordingSink);
+
+impl SnapshotSink for Slow {
+    type Error = crate::RecordingFailed;
+
+    async fn deliver(&mut self, batch: &crate::SnapshotBatch) -> Result<(), Self::Error> {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        self.0.deliver(batch).await
+    }
+
+    async fn health(&mut self, record: &crate::HealthRecord) -> Result<(), Self::Error> {
+        self.0.health(record).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_sink_conflates_for_itself_and_ends_on_the_newest() {
+    let mut fanout = Fanout::new();
+    let (slow, quick) = (RecordingSink::new(), RecordingSink::new());
+    let queue = QueueConfig { capacity: 2, overflow: OverflowPolicy::Conflate };
+    let slow_served = run_sink(Slow(slow.clone()), fanout.add_sink("slow", queue), SinkMetrics::noop());
+    let quick_served = run_sink(quick.clone(), fanout.add_sink("quick", QUEUE), SinkMetrics::noop());
+    let (tx, rx) = mpsc::channel(8);
+    let feed = async move {
+        for step in 0..100 {
+            tx.send(frame(0, START, vec![ltp(INDEX, 25_000.0 + f64::from(step))])).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(6)).await;
+        }
+    };
+    let (counts, slow_end, quick_end, ()) =
+        tokio::join!(run(pipeline(), rx, fanout), slow_served, quick_served, feed);
+    assert_eq!((counts.snapshots, quick_end.counts.delivered), (100, 100), "the quick sink never noticed");
+    let SinkCounts { pushed, delivered, conflated, dropped, failed, .. } = slow_end.counts;
+    assert_eq!((pushed, delivered + conflated, dropped, failed), (100, 100, 0, 0));
+    assert!((18..=25).contains(&delivered), "{delivered} of 600 ms / 30 ms");
+    assert_eq!(slow.snapshots().last().map(|one| one.tick), Some(ltp(INDEX, 25_099.0)));
+    let seqs: Vec<u64> = slow.batches().iter().map(|batch| batch.seq).collect();
+    assert!(seqs.is_sorted_by(|a, b| a < b) && seqs.last() == Some(&100), "holes, but in order: {seqs:?}");
+}
