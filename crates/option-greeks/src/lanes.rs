@@ -35,6 +35,8 @@ pub(crate) trait Lanes:
     fn load_all(self, from: &[f64]) -> Self;
     /// Writes the first `WIDTH` numbers of a slice, which must be that long.
     fn store_all(self, to: &mut [f64]);
+    /// +1 where the byte is 0, -1 where it is 1.
+    fn signs(self, bytes: [u8; WIDEST]) -> Self;
     /// `self * b + c` with one rounding.
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// `c - self * b` with one rounding.

@@ -12,7 +12,6 @@ use crate::coefficients::{SEED_C1, SEED_C2, SEED_MAX, SEED_P, SEED_Q};
 use crate::elementary::{Exp, exp, gap, ln_1p_small, ln_rough, mills};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
-use crate::terms::Terms;
 
 /// `1/sqrt(2 pi)` and `sqrt(2 pi)`.
 pub(crate) const INVERSE_ROOT_2PI: f64 = 0.398_942_280_401_432_7;
@@ -37,16 +36,14 @@ pub(crate) struct Seed<V: Lanes> {
     pub(crate) inside: V::Mask,
 }
 
-/// The solution of `b(a, s) = beta`, as the guess and its relative correction, with the odd part at the guess.
+/// The solution of `b(a, s) = beta`, as the guess and its relative correction, with what is known at the guess.
 #[derive(Clone, Copy)]
-pub(crate) struct Solution<V: Lanes> {
+pub(crate) struct Solution<V> {
+    pub(crate) a: V,
     pub(crate) guess: V,
+    pub(crate) inverse_guess: V,
+    pub(crate) odd: V,
     pub(crate) correction: V,
-    inverse_guess: V,
-    z: V,
-    odd: V,
-    /// Where the step held what it promises.
-    pub(crate) inside: V::Mask,
 }
 
 /// What the Greeks need of the normalised problem, at a total volatility `s`.
@@ -119,9 +116,10 @@ pub(crate) fn market<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V) -> (V,
     ((beta * ROOT_2PI).add_exponent(n), fraction)
 }
 
-/// One step of order four from a guess to the solution of `b(a, s) = beta`.
+/// One step of order four from a guess to the solution of `b(a, s) = beta`: the relative correction, and where the step
+/// holds what it promises.
 #[inline(always)]
-pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> Solution<V> {
+pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> (V, V::Mask) {
     let (market, fraction) = market;
     let z = a * inverse;
     let (z2, t2) = (z * z, (s * s) * 0.25);
@@ -136,8 +134,7 @@ pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> 
     let h3 = g.mul_add(g, kappa.mul_add((kappa + kappa) - g * 3.0, -(z2 * 3.0 + t2)));
     let c3 = h3.mul_add(s.splat(-1.0 / 6.0), h2 * (h2 * 0.5));
     let correction = nu.mul_add(nu * nu.mul_add(c3, h2 * -0.5), nu);
-    let inside = residual.abs().lt(s.splat(LARGEST_RESIDUAL));
-    Solution { guess: s, correction, inverse_guess: inverse, z, odd, inside }
+    (correction, residual.abs().lt(s.splat(LARGEST_RESIDUAL)))
 }
 
 /// `O = (M(z-t) - M(z+t)) / 2t` by its Taylor series in `t^2`, from `gap = 1 - z M(z)`.
@@ -175,21 +172,13 @@ fn odd_term<V: Lanes, const K: usize>(z2: V, b: V, before: V) -> V {
 }
 
 impl<V: Lanes> Solution<V> {
-    /// `sigma = s / sqrt(T)`, rounded once.
-    #[inline(always)]
-    pub(crate) fn volatility(&self, terms: &Terms) -> V {
-        let inverse = terms.inverse_root_t;
-        let high = self.guess * inverse.high;
-        let low = self.guess.mul_add(high.splat(inverse.high), -high) + self.guess * inverse.low;
-        high + high.mul_add(self.correction, low)
-    }
-
     /// The normalised problem at the solution, moved there from the guess by three Taylor terms in `ln s`:
     /// `dO/d ln s = 1 - (1+g) O` with `g = z^2 - t^2`.
     #[inline(always)]
     pub(crate) fn local(&self) -> Local<V> {
         let (rel, odd) = (self.correction, self.odd);
-        let (z2, t2) = (self.z * self.z, (self.guess * self.guess) * 0.25);
+        let z = self.a * self.inverse_guess;
+        let (z2, t2) = (z * z, (self.guess * self.guess) * 0.25);
         let (g, h) = (z2 - t2, z2 + t2);
         let shift = rel.mul_add(rel * rel.mul_add(rel.splat(1.0 / 3.0), rel.splat(-0.5)), rel);
         let c = g + 1.0;
@@ -201,23 +190,31 @@ impl<V: Lanes> Solution<V> {
         // 1/(1 + rel) to the same order.
         let shrink = -rel.neg_mul_add(rel.neg_mul_add(rel, rel), rel);
         let inverse_s = self.inverse_guess.mul_add(shrink, self.inverse_guess);
-        let z = self.z.mul_add(shrink, self.z);
+        let z = z.mul_add(shrink, z);
         Local { s, inverse_s, z, ratio: s * moved, mills_minus: mills(z - s * 0.5) }
     }
 }
 
-/// The normalised problem at a given total volatility, with `b'` and where it lies in the box.
+/// Where a total volatility lies in the box, and the harmless one used elsewhere, as garbage may be slow.
 #[inline(always)]
-pub(crate) fn at<V: Lanes>(m: &Moneyness<V>, s: V) -> (Local<V>, V, V::Mask) {
+pub(crate) fn tame<V: Lanes>(m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
     let inside = (m.y.lt(s.splat(LARGEST_Y)) & m.a.lt(s.splat(LARGEST_A)))
         & (m.a.lt(s * LARGEST_Z) & s.lt(s.splat(LARGEST_S)))
         & s.splat(1e-290).lt(s);
-    // Elsewhere the result is not used: it is worked out for a harmless option, as garbage may be slow.
-    let s = V::select(inside, s, s.splat(1.0));
-    let inverse_s = s.splat(1.0) / s;
-    let z = V::select(inside, m.a * inverse_s, s.splat(0.0));
-    let (z2, t2) = (z * z, (s * s) * 0.25);
-    let slope = exp((z2 + t2) * -0.5, s.splat(0.0)).value() * INVERSE_ROOT_2PI;
-    let ratio = s * odd_part(z2, gap(z), t2);
-    (Local { s, inverse_s, z, ratio, mills_minus: mills(z - s * 0.5) }, slope, inside)
+    (V::select(inside, m.a, s.splat(0.0)), V::select(inside, s, s.splat(0.5)), inside)
+}
+
+/// `b'` at a total volatility in the box.
+#[inline(always)]
+pub(crate) fn slope<V: Lanes>(a: V, s: V, inverse: V) -> V {
+    let z = a * inverse;
+    let exponent = z.mul_add(z, (s * s) * 0.25) * -0.5;
+    exp(exponent, s.splat(0.0)).value() * INVERSE_ROOT_2PI
+}
+
+/// The normalised problem at a total volatility in the box, from the parts of [`odd_at`].
+#[inline(always)]
+pub(crate) fn local_at<V: Lanes>(a: V, s: V, inverse: V, odd: V) -> Local<V> {
+    let z = a * inverse;
+    Local { s, inverse_s: inverse, z, ratio: s * odd, mills_minus: mills(z - s * 0.5) }
 }

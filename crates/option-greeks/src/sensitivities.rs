@@ -6,7 +6,6 @@
 //! E. G. Haug, *The Complete Guide to Option Pricing Formulas*, 2nd ed., chapters 1 and 2.
 
 use crate::lanes::Lanes;
-use crate::moneyness::Moneyness;
 use crate::terms::Terms;
 
 /// The out-of-the-money option at a strike, in the option's money.
@@ -42,7 +41,7 @@ pub(crate) struct Sensitivities<V> {
 }
 
 /// All sensitivities at a known price; what a caller does not store is not computed. `above` is the mask of
-/// [`Moneyness::above`], `sign` is +1 for calls and -1 for puts.
+/// [`Moneyness`](crate::moneyness::Moneyness), `sign` is +1 for calls and -1 for puts.
 #[inline(always)]
 pub(crate) fn sensitivities<V: Lanes>(
     terms: &Terms,
@@ -84,14 +83,15 @@ pub(crate) fn sensitivities<V: Lanes>(
 #[inline(always)]
 pub(crate) fn sensitivities_at<V: Lanes>(
     terms: &Terms,
-    m: &Moneyness<V>,
+    above: V::Mask,
+    parity: V,
     strike: V,
     sign: V,
     outside: &Outside<V>,
 ) -> Sensitivities<V> {
-    let intrinsic = m.parity.flip_by(sign) * terms.discount;
-    let price = V::select(is_inside(m.above, sign), outside.price + intrinsic, outside.price);
-    sensitivities(terms, m.above, strike, sign, outside, price)
+    let intrinsic = parity.flip_by(sign) * terms.discount;
+    let price = V::select(is_inside(above, sign), outside.price + intrinsic, outside.price);
+    sensitivities(terms, above, strike, sign, outside, price)
 }
 
 /// The whole of the leg whose outside part is `W M(z-t)`: the spot for a call, the strike for a put.

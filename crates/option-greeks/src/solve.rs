@@ -46,6 +46,7 @@ struct Stages<V: Lanes> {
     inverse: [V; VECTORS],
     odd: [V; VECTORS],
     market: [(V, V); VECTORS],
+    correction: [V; VECTORS],
     good: [V::Mask; VECTORS],
 }
 
@@ -62,19 +63,19 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
         let mut stages = Stages::new(lane);
-        let mut refused = Refused::default();
-        let mut signs = [1.0; LARGEST_BLOCK];
         let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
             let n = (total - start).min(block);
-            write_signs(&self.kinds[start..start + n], &mut signs);
-            self.near_block::<V, SPOT>(lane, start, n, &signs, &mut stages);
+            let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
+            self.near_block::<V, SPOT>(lane, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
-            let n_refused =
-                refused.gather(n, &stages.good, &self.strikes[start..], &signs, &self.prices[start..]);
-            if n_refused != 0 {
-                self.wide_block::<V, SPOT>(lane, start, n_refused, &refused);
+            if !stages.good[..vectors].iter().all(|good| good.all()) {
+                let mut refused = Refused::default();
+                let (strikes, kinds) = (&self.strikes[start..start + n], &self.kinds[start..start + n]);
+                let refusals =
+                    refused.gather(&stages.good[..vectors], strikes, kinds, &self.prices[start..start + n]);
+                self.wide_block::<V, SPOT>(lane, start, refusals, &refused);
             }
             start += n;
         }
@@ -87,16 +88,16 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         lane: V,
         start: usize,
         n: usize,
-        signs: &[f64; LARGEST_BLOCK],
+        vectors: usize,
         stages: &mut Stages<V>,
     ) {
-        let (terms, strikes, prices) =
-            (self.terms, &self.strikes[start..start + n], &self.prices[start..start + n]);
-        let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
+        let terms = self.terms;
+        let (strikes, prices) = (&self.strikes[start..start + n], &self.prices[start..start + n]);
         for j in 0..vectors {
             let i = j * V::WIDTH;
+            let sign = signs(lane, &self.kinds[start + i..start + n]);
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
-            let time_value = m.time_value(terms, lane.load(&signs[i..]), lane.load(&prices[i..]));
+            let time_value = m.time_value(terms, sign, lane.load(&prices[i..]));
             let inside = near::eligible(&m, time_value);
             // Where the fast kernel will not be used it works on a harmless option, as garbage may be slow.
             stages.x[j] = V::select(inside, V::select(m.above, m.a, -m.a), lane.splat(HARMLESS.0));
@@ -120,20 +121,30 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         }
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let (x, guess, inverse) = (stages.x[j], stages.guess[j], stages.inverse[j]);
-            let solution = near::step(x.abs(), guess, inverse, stages.odd[j], stages.market[j]);
-            stages.good[j] = stages.good[j] & solution.inside;
-            let volatility = solution.volatility(terms);
-            if COLUMNS == 1 {
-                volatility.store(&mut self.columns[0][start + i..start + n]);
-            } else {
-                let (strike, sign) = (lane.load(&strikes[i..]), lane.load(&signs[i..]));
-                let above = lane.splat(0.0).lt(x);
-                let whole = whole_minus(terms, above, strike);
-                let outside = outside_solved(terms, &solution, whole, stages.time_value[j]);
-                let greeks = sensitivities(terms, above, strike, sign, &outside, lane.load(&prices[i..]));
-                greeks.store(volatility, start + i..start + n, &mut self.columns);
-            }
+            let (a, guess, inverse) = (stages.x[j].abs(), stages.guess[j], stages.inverse[j]);
+            let (correction, holds) = near::step(a, guess, inverse, stages.odd[j], stages.market[j]);
+            stages.good[j] = stages.good[j] & holds;
+            stages.correction[j] = correction;
+            volatility(terms, guess, correction).store(&mut self.columns[0][start + i..start + n]);
+        }
+        if COLUMNS == 1 {
+            return;
+        }
+        for j in 0..vectors {
+            let i = j * V::WIDTH;
+            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &self.kinds[start + i..start + n]));
+            let solution = near::Solution {
+                a: stages.x[j].abs(),
+                guess: stages.guess[j],
+                inverse_guess: stages.inverse[j],
+                odd: stages.odd[j],
+                correction: stages.correction[j],
+            };
+            let above = lane.splat(0.0).lt(stages.x[j]);
+            let whole = whole_minus(terms, above, strike);
+            let outside = outside_solved(terms, &solution, whole, stages.time_value[j]);
+            let greeks = sensitivities(terms, above, strike, sign, &outside, lane.load(&prices[i..]));
+            greeks.store_greeks(start + i..start + n, &mut self.columns);
         }
     }
 
@@ -149,15 +160,10 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let solved = wide_lanes::<V, SPOT>(self.terms, strike, sign, price);
             solved.time_value.store(&mut time_value);
             solved.room.store(&mut room);
-            if COLUMNS == 1 {
-                solved.volatility.store(&mut results[0]);
-            } else {
+            solved.volatility.store(&mut results[0]);
+            if COLUMNS > 1 {
                 let mut columns = results.each_mut().map(|column| &mut column[..]);
-                solved.greeks(self.terms, strike, sign, price).store(
-                    solved.volatility,
-                    0..WIDEST,
-                    &mut columns,
-                );
+                solved.greeks(self.terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
             }
             for j in 0..V::WIDTH.min(n - i) {
                 let (at, strike, price) =
@@ -186,6 +192,7 @@ impl<V: Lanes> Stages<V> {
             inverse: zeros,
             odd: zeros,
             market: [(zeros[0], zeros[0]); VECTORS],
+            correction: zeros,
             good: [lane.lt(lane); VECTORS],
         }
     }
@@ -203,45 +210,46 @@ impl Refused {
     #[inline(always)]
     pub(crate) fn gather<M: Mask>(
         &mut self,
-        n: usize,
         good: &[M],
         strikes: &[f64],
-        signs: &[f64],
+        kinds: &[OptionKind],
         numbers: &[f64],
     ) -> usize {
-        let (mut count, mut i) = (0, 0);
-        for mask in good {
-            if i >= n {
-                break;
-            }
-            let mut set = !mask.bits() & first_bits((n - i).min(M::WIDTH));
+        let mut count = 0;
+        for (j, mask) in good.iter().enumerate() {
+            let i = j * M::WIDTH;
+            let mut set = !mask.bits() & ((1 << (strikes.len() - i).min(M::WIDTH)) - 1);
             while set != 0 {
                 let at = i + set.trailing_zeros() as usize;
                 self.place[count] = at as u8;
                 self.strike[count] = strikes[at];
-                self.sign[count] = signs[at];
+                self.sign[count] = kinds[at].sign();
                 self.number[count] = numbers[at];
                 set &= set - 1;
                 count += 1;
             }
-            i += M::WIDTH;
         }
         count
     }
 }
 
-/// +1 for calls and -1 for puts.
+/// +1 for calls and -1 for puts, from the first of the kinds.
 #[inline(always)]
-pub(crate) fn write_signs(kinds: &[OptionKind], signs: &mut [f64; LARGEST_BLOCK]) {
-    for (sign, kind) in signs.iter_mut().zip(kinds) {
-        *sign = kind.sign();
+pub(crate) fn signs<V: Lanes>(lane: V, kinds: &[OptionKind]) -> V {
+    let mut bytes = [0; WIDEST];
+    match kinds.first_chunk::<WIDEST>() {
+        Some(kinds) => {
+            for i in 0..WIDEST {
+                bytes[i] = kinds[i] as u8;
+            }
+        }
+        None => {
+            for (byte, kind) in bytes.iter_mut().zip(kinds) {
+                *byte = *kind as u8;
+            }
+        }
     }
-}
-
-/// The set of the first `n` lanes.
-#[inline(always)]
-pub(crate) fn first_bits(n: usize) -> u32 {
-    (1 << n) - 1
+    lane.signs(bytes)
 }
 
 /// `x`, `b` and about the total volatility of an option in the middle of the box.
@@ -281,6 +289,15 @@ pub(crate) fn outside_local<V: Lanes>(
     }
 }
 
+/// `sigma = s / sqrt(T)` for `s = guess (1 + correction)`, rounded once.
+#[inline(always)]
+fn volatility<V: Lanes>(terms: &Terms, guess: V, correction: V) -> V {
+    let inverse = terms.inverse_root_t;
+    let high = guess * inverse.high;
+    let low = guess.mul_add(high.splat(inverse.high), -high) + guess * inverse.low;
+    high + high.mul_add(correction, low)
+}
+
 /// What the wide kernel found.
 struct Wide<V: Lanes> {
     moneyness: Moneyness<V>,
@@ -297,7 +314,13 @@ fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, pri
     let time_value = moneyness.time_value(terms, sign, price);
     let room = moneyness.room(terms, strike, sign, price);
     let solution = wide::Target::new(&moneyness, time_value, room).solve(moneyness.a, moneyness.a_low);
-    Wide { moneyness, time_value, room, total: solution.total(), volatility: solution.volatility(terms) }
+    Wide {
+        moneyness,
+        time_value,
+        room,
+        total: solution.total(),
+        volatility: volatility(terms, solution.guess, solution.correction),
+    }
 }
 
 impl<V: Lanes> Wide<V> {
@@ -332,17 +355,16 @@ fn refusal(strike: f64, price: f64, time_value: f64, room: f64, volatility: f64)
 }
 
 impl<V: Lanes> Sensitivities<V> {
-    /// Writes `first` and then the Greeks in the order of [`Greeks`](crate::Greeks), as many as there are columns.
+    /// Writes the Greeks in the order of [`Greeks`](crate::Greeks) from the second column on, as many as there are.
     #[inline(always)]
-    pub(crate) fn store<const COLUMNS: usize>(
+    pub(crate) fn store_greeks<const COLUMNS: usize>(
         &self,
-        first: V,
         at: Range<usize>,
         columns: &mut [&mut [f64]; COLUMNS],
     ) {
         let Self { delta, gamma, vega, theta, rho, vanna, volga, charm, speed, .. } = *self;
-        let values = [first, delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
-        for (column, value) in columns.iter_mut().zip(values) {
+        let values = [delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
+        for (column, value) in columns[1..].iter_mut().zip(values) {
             value.store(&mut column[at.start..at.end]);
         }
     }
@@ -385,9 +407,9 @@ fn one<V: Lanes, const SPOT: bool>(
         let seed = near::seed(m.a, beta);
         let (inverse, odd) = near::odd_at(m.a, seed.s);
         let market = near::market(m.a, m.a_low, beta, seed.s, inverse);
-        let solution = near::step(m.a, seed.s, inverse, odd, market);
-        if (seed.inside & solution.inside).all() {
-            return Ok(solution.volatility(terms).first());
+        let (correction, holds) = near::step(m.a, seed.s, inverse, odd, market);
+        if (seed.inside & holds).all() {
+            return Ok(volatility(terms, seed.s, correction).first());
         }
     }
     let solved = wide_lanes::<V, SPOT>(terms, k, th, p);

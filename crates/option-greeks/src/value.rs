@@ -5,7 +5,7 @@ use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
 use crate::sensitivities::{Outside, Sensitivities, sensitivities_at, whole_minus};
-use crate::solve::{LARGEST_BLOCK, Refused, VECTORS, outside_local, write_signs};
+use crate::solve::{Refused, VECTORS, outside_local, signs};
 use crate::terms::{Terms, is_price};
 use crate::wide;
 use crate::{Greeks, OptionKind, Status};
@@ -27,46 +27,94 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
     }
 }
 
+/// What the stages of the fast kernel hand on.
+struct Stages<V: Lanes> {
+    x: [V; VECTORS],
+    s: [V; VECTORS],
+    root: [V; VECTORS],
+    parity: [V; VECTORS],
+    inverse: [V; VECTORS],
+    odd: [V; VECTORS],
+    weight: [V; VECTORS],
+    good: [V::Mask; VECTORS],
+}
+
+impl<V: Lanes> Stages<V> {
+    #[inline(always)]
+    fn new(lane: V) -> Self {
+        let zeros = [lane.splat(0.0); VECTORS];
+        Self {
+            x: zeros,
+            s: zeros,
+            root: zeros,
+            parity: zeros,
+            inverse: zeros,
+            odd: zeros,
+            weight: zeros,
+            good: [lane.lt(lane); VECTORS],
+        }
+    }
+}
+
 impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
-        let mut good = [lane.lt(lane); VECTORS];
-        let mut refused = Refused::default();
-        let mut signs = [1.0; LARGEST_BLOCK];
+        let mut stages = Stages::new(lane);
         let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
             let n = (total - start).min(block);
-            write_signs(&self.kinds[start..start + n], &mut signs);
-            self.near_block::<V, SPOT>(lane, start, n, &signs, &mut good);
+            let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
+            self.near_block::<V, SPOT>(lane, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
-            let n_refused =
-                refused.gather(n, &good, &self.strikes[start..], &signs, &self.volatilities[start..]);
-            if n_refused != 0 {
-                self.wide_block::<V, SPOT>(lane, start, n_refused, &refused);
+            if !stages.good[..vectors].iter().all(|good| good.all()) {
+                let mut refused = Refused::default();
+                let (strikes, kinds) = (&self.strikes[start..start + n], &self.kinds[start..start + n]);
+                let volatilities = &self.volatilities[start..start + n];
+                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, volatilities);
+                self.wide_block::<V, SPOT>(lane, start, refusals, &refused);
             }
             start += n;
         }
     }
 
-    /// The fast kernel over a block.
+    /// The fast kernel over a block, in stages.
     #[inline(always)]
     fn near_block<V: Lanes, const SPOT: bool>(
         &mut self,
         lane: V,
         start: usize,
         n: usize,
-        signs: &[f64; LARGEST_BLOCK],
-        good: &mut [V::Mask; VECTORS],
+        vectors: usize,
+        stages: &mut Stages<V>,
     ) {
+        let terms = self.terms;
         let (strikes, volatilities) = (&self.strikes[start..start + n], &self.volatilities[start..start + n]);
-        for j in 0..n.div_ceil(V::WIDTH).min(VECTORS) {
+        for j in 0..vectors {
             let i = j * V::WIDTH;
-            let (strike, sign) = (lane.load(&strikes[i..]), lane.load(&signs[i..]));
-            let s = lane.load(&volatilities[i..]) * self.terms.root_t;
-            let (values, inside) = near_lanes::<V, SPOT>(self.terms, strike, sign, s);
-            values.store(values.price, start + i..start + n, &mut self.columns);
-            good[j] = inside;
+            let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
+            let (a, s, inside) = near::tame(&m, lane.load(&volatilities[i..]) * terms.root_t);
+            stages.x[j] = V::select(m.above, a, -a);
+            stages.s[j] = s;
+            stages.root[j] = m.root;
+            stages.parity[j] = m.parity;
+            stages.good[j] = inside;
+        }
+        for j in 0..vectors {
+            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.x[j].abs(), stages.s[j]);
+        }
+        for j in 0..vectors {
+            let slope = near::slope(stages.x[j].abs(), stages.s[j], stages.inverse[j]);
+            stages.weight[j] = slope * (stages.root[j] * terms.discount);
+        }
+        for j in 0..vectors {
+            let i = j * V::WIDTH;
+            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &self.kinds[start + i..start + n]));
+            let local = near::local_at(stages.x[j].abs(), stages.s[j], stages.inverse[j], stages.odd[j]);
+            let above = lane.splat(0.0).lt(stages.x[j]);
+            let values = near_values(terms, above, stages.parity[j], strike, sign, &local, stages.weight[j]);
+            values.price.store(&mut self.columns[0][start + i..start + n]);
+            values.store_greeks(start + i..start + n, &mut self.columns);
         }
     }
 
@@ -80,7 +128,8 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             let s = lane.load(&refused.number[i..]) * self.terms.root_t;
             let values = wide_lanes::<V, SPOT>(self.terms, strike, sign, s);
             let mut columns = results.each_mut().map(|column| &mut column[..]);
-            values.store(values.price, 0..WIDEST, &mut columns);
+            values.price.store(columns[0]);
+            values.store_greeks(0..WIDEST, &mut columns);
             for j in 0..V::WIDTH.min(n - i) {
                 let at = start + usize::from(refused.place[i + j]);
                 let status = status(self.terms, refused.strike[i + j], refused.number[i + j]);
@@ -114,7 +163,22 @@ fn status(terms: &Terms, strike: f64, volatility: f64) -> Status {
     }
 }
 
-/// The fast kernel: values, and where they hold.
+/// The fast kernel's last stage.
+#[inline(always)]
+fn near_values<V: Lanes>(
+    terms: &Terms,
+    above: V::Mask,
+    parity: V,
+    strike: V,
+    sign: V,
+    local: &near::Local<V>,
+    weight: V,
+) -> Sensitivities<V> {
+    let outside = outside_local(local, whole_minus(terms, above, strike), weight, weight * local.ratio);
+    sensitivities_at(terms, above, parity, strike, sign, &outside)
+}
+
+/// The fast kernel in one piece: values, and where they hold.
 #[inline(always)]
 fn near_lanes<V: Lanes, const SPOT: bool>(
     terms: &Terms,
@@ -123,10 +187,11 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
     s: V,
 ) -> (Sensitivities<V>, V::Mask) {
     let m = moneyness::near::<V, SPOT>(terms, strike);
-    let (local, slope, inside) = near::at(&m, s);
-    let weight = slope * (m.root * terms.discount);
-    let outside = outside_local(&local, whole_minus(terms, m.above, strike), weight, weight * local.ratio);
-    (sensitivities_at(terms, &m, strike, sign, &outside), inside)
+    let (a, s, inside) = near::tame(&m, s);
+    let (inverse, odd) = near::odd_at(a, s);
+    let weight = near::slope(a, s, inverse) * (m.root * terms.discount);
+    let local = near::local_at(a, s, inverse, odd);
+    (near_values(terms, m.above, m.parity, strike, sign, &local, weight), inside)
 }
 
 /// The wide kernel.
@@ -134,7 +199,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
 fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, s: V) -> Sensitivities<V> {
     let m: Moneyness<V> = moneyness::wide::<V, SPOT>(terms, strike);
     let outside: Outside<V> = wide::outside(terms, &m, strike, s);
-    sensitivities_at(terms, &m, strike, sign, &outside)
+    sensitivities_at(terms, m.above, m.parity, strike, sign, &outside)
 }
 
 /// One option, through the same stages one lane wide.

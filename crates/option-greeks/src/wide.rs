@@ -139,15 +139,6 @@ impl<V: Lanes> State<V> {
 }
 
 impl<V: Lanes> Solution<V> {
-    /// `sigma = s / sqrt(T)`, rounded once.
-    #[inline(always)]
-    pub(crate) fn volatility(&self, terms: &Terms) -> V {
-        let inverse = terms.inverse_root_t;
-        let high = self.guess * inverse.high;
-        let low = self.guess.mul_add(high.splat(inverse.high), -high) + self.guess * inverse.low;
-        high + high.mul_add(self.correction, low)
-    }
-
     /// The total volatility.
     #[inline(always)]
     pub(crate) fn total(&self) -> V {

@@ -1,6 +1,6 @@
 //! One option at a time: plain `f64`, without any unsafe code, on every architecture.
 
-use super::{Lanes, Mask};
+use super::{Lanes, Mask, WIDEST};
 
 impl Mask for bool {
     const WIDTH: usize = 1;
@@ -33,6 +33,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn store_all(self, to: &mut [f64]) {
         to[0] = self;
+    }
+    #[inline(always)]
+    fn signs(self, bytes: [u8; WIDEST]) -> Self {
+        1.0 - 2.0 * f64::from(bytes[0])
     }
     #[inline(always)]
     fn mul_add(self, b: Self, c: Self) -> Self {

@@ -9,7 +9,7 @@
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
-use super::{Kernel, Lanes, Mask};
+use super::{Kernel, Lanes, Mask, WIDEST};
 
 /// Proof that this processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -160,8 +160,18 @@ impl Lanes for F64x4 {
         unsafe { _mm256_storeu_pd(to.as_mut_ptr(), self.0) }
     }
     #[inline(always)]
-    fn mul_add(self, b: Self, c: Self) -> Self {
+    fn signs(self, bytes: [u8; WIDEST]) -> Self {
+        let packed = u64::from_le_bytes(bytes) as i32;
         // SAFETY: holding a value proves the instruction set; so in every method below.
+        unsafe {
+            let wide = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(packed));
+            let sign = _mm256_castsi256_pd(_mm256_slli_epi64::<63>(wide));
+            Self(_mm256_or_pd(sign, _mm256_set1_pd(1.0)))
+        }
+    }
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: as above.
         unsafe { Self(_mm256_fmadd_pd(self.0, b.0, c.0)) }
     }
     #[inline(always)]
@@ -305,6 +315,16 @@ impl Lanes for F64x8 {
         let to = &mut to[..8];
         // SAFETY: `to` holds eight doubles, and the store asks for no alignment.
         unsafe { _mm512_storeu_pd(to.as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn signs(self, bytes: [u8; WIDEST]) -> Self {
+        let packed = u64::from_le_bytes(bytes) as i64;
+        // SAFETY: as above.
+        unsafe {
+            let wide = _mm512_cvtepu8_epi64(_mm_cvtsi64_si128(packed));
+            let sign = _mm512_castsi512_pd(_mm512_slli_epi64::<63>(wide));
+            Self(_mm512_or_pd(sign, _mm512_set1_pd(1.0)))
+        }
     }
     #[inline(always)]
     fn mul_add(self, b: Self, c: Self) -> Self {
