@@ -137,6 +137,34 @@ fn batches_of_another_catalog_or_source_are_never_merged() {
     assert_eq!(queue.counts(), counts);
 }
 
+#[test]
+fn health_is_served_before_ticks_and_loses_the_oldest_when_nobody_takes_it() {
+    let mut source = Source::new();
+    let mut fanout = Fanout::new();
+    let queue = fanout.add_sink("test", QueueConfig::default());
+    fanout.publish(&source.batch(0, &[(1, 1)]));
+    for seq in 1..=HEALTH_CAPACITY as u64 + 2 {
+        fanout.publish_health(&Arc::new(HealthRecord {
+            source: "acct".into(),
+            seq,
+            ts_publish: UnixNanos(0),
+            sim: true,
+            event: market_model::FeedEvent::TokenRestored { account: "acct".into() },
+        }));
+    }
+    let counts = queue.counts();
+    assert_eq!(
+        (counts.health_pushed, counts.health_dropped, counts.dropped),
+        (HEALTH_CAPACITY as u64 + 2, 2, 0)
+    );
+    let first = queue.0.0.take();
+    assert!(matches!(first, Some(Some(Work::Health(record))) if record.seq == 3));
+    let rest = std::iter::from_fn(|| queue.0.0.take().flatten());
+    let (health, ticks): (Vec<_>, Vec<_>) =
+        rest.take(HEALTH_CAPACITY).partition(|work| matches!(work, Work::Health(_)));
+    assert_eq!((health.len(), ticks.len()), (HEALTH_CAPACITY - 1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_loses_one_batch_and_can_be_started_again() {
     struct Panics;
