@@ -40,8 +40,9 @@ pub trait HealthSource: Send + Sync + 'static {
     /// A JSON object for `/health`; its members stand at the top level beside the door's own (`status`, `missing`,
     /// `sim`, `ts`, `values`, `stream`). The page shows these members when they are present:
     ///
-    /// - `connections`: `[{"name","state","instruments","ticks","silent","dropped_ticks","reconnects",
-    ///   "last_frame_age_ms","last_reason"}]`, where `ticks` counts up and `silent` counts instruments
+    /// - `connections`: `[{"name","state","instruments","ticks","ticks_per_second","silent","dropped_ticks",
+    ///   "reconnects","last_frame_age_ms","last_reason"}]`, where `ticks` counts up and `silent` counts instruments
+    /// - `forwards`: `[{"underlying","expiry","forward","source","parity_error","stale"}]`
     /// - `sinks`: `[{"name","state","delivered","dropped","failed"}]`
     /// - `tasks`: `[{"name","state","restarts"}]`
     /// - `latency`: `{"<hop>":{"p50","p90","p99","max"}}` in seconds

@@ -59,8 +59,8 @@ function seconds(value) {
   if (value == null) return "–";
   if (value < 1e-6) return (value * 1e9).toFixed(0) + " ns";
   if (value < 1e-3) return (value * 1e6).toFixed(0) + " µs";
-  if (value < 1) return (value * 1e3).toFixed(value < 0.1 ? 1 : 0) + " ms";
-  return value.toFixed(2) + " s";
+  if (value < 1) return (value * 1e3).toFixed(value < 0.01 ? 1 : 0) + " ms";
+  return value.toFixed(value < 10 ? 1 : 0) + " s";
 }
 
 function inIndia(date, options) {
@@ -569,9 +569,9 @@ async function loadHealth() {
   const stale = health.values.stale;
   $("feed-note").textContent = `${health.values.values} values, ${stale ? stale + " stale" : "none stale"}`;
   $("feed-note").className = stale ? "warn" : "";
-  facts($("connections"), ["connection", "instr", "tick/s", "silent", "lost", "again", "age"], (health.connections || []).map((c) => [
+  facts($("connections"), ["connection", "instr", "tick/s", "silent", "lost", "reconn", "age"], (health.connections || []).map((c) => [
     { dot: light(c.state), text: c.name, title: [c.state, c.last_reason].filter(Boolean).join(": ") },
-    show(c.instruments), show(rate(c, health.ts), (v) => v.toFixed(0)), alarm(c.silent), alarm(c.dropped_ticks), alarm(c.reconnects),
+    show(c.instruments), show(c.ticks_per_second ?? rate(c, health.ts), (v) => v.toFixed(0)), alarm(c.silent), alarm(c.dropped_ticks), alarm(c.reconnects),
     show(c.last_frame_age_ms, (v) => seconds(v / 1000)),
   ]), "no connections are reported");
   const rejected = Object.entries(health.rejected_ticks || {}).filter(([, ticks]) => ticks > 0);
@@ -584,10 +584,16 @@ async function loadHealth() {
   ];
   $("doubts").textContent = doubts.join(" · ");
   facts($("latency"), ["hop", "p50", "p90", "p99", "max"], Object.entries(health.latency || {}).map(([hop, l]) =>
-    [{ text: hop.replaceAll("_", " ") }, ...[l.p50, l.p90, l.p99, l.max].map((v) => ({ text: seconds(v) }))]), "nothing measured yet");
+    [{ text: hop.replaceAll("_", " "), title: hop.replaceAll("_", " ") }, ...[l.p50, l.p90, l.p99, l.max].map((v) => ({ text: seconds(v) }))]), "nothing measured yet");
   facts($("sinks"), ["sink", "sent", "dropped", "failed"], (health.sinks || []).map((s) => [
     { dot: light(s.state), text: s.name, title: s.state }, show(s.delivered, count), alarm(s.dropped), alarm(s.failed),
   ]), "no sinks are reported");
+  const forwards = (health.forwards || []).filter((f) => f.underlying === state.underlying).sort((a, b) => a.expiry.localeCompare(b.expiry));
+  $("forwards").parentElement.hidden = forwards.length === 0;
+  facts($("forwards"), ["expiry", "forward", "from", "± error"], forwards.map((f) => [
+    { dot: f.stale ? "warn" : "good", text: f.expiry, title: f.stale ? "stale" : "fresh" }, show(f.forward, money),
+    { text: SOURCES[f.source] || f.source || "–" }, show(f.parity_error, (v) => v.toFixed(2)),
+  ]), "");
   const tasks = health.tasks || [];
   const down = tasks.filter((t) => t.state !== "running");
   const restarts = tasks.reduce((sum, t) => sum + (t.restarts || 0), 0);

@@ -23,6 +23,30 @@ fn gap() -> HealthRecord {
     HealthRecord { source: "demo/0".into(), seq: 41, ts_publish: NOW, sim: true, event }
 }
 
+/// Every word that stands in quotes after `code` or in a table of codes is described.
+#[test]
+fn every_code_is_described() {
+    let described = include_str!("../../STREAM.md");
+    let sources = [
+        include_str!("../stream/session.rs"),
+        include_str!("../stream/protocol.rs"),
+        include_str!("../symbols.rs"),
+        include_str!("../hub/subscriptions.rs"),
+    ];
+    let mut codes = 0;
+    for line in sources.iter().flat_map(|source| source.lines()) {
+        let is_code =
+            ["=> \"", "bad(\"", "send_error(\"", "Some((\""].iter().find_map(|mark| line.split_once(mark));
+        let Some((_, rest)) = is_code else { continue };
+        let Some((code, _)) = rest.split_once('"') else { continue };
+        if code.contains('_') {
+            codes += 1;
+            assert!(described.contains(&format!("`{code}`")), "STREAM.md does not describe {code}");
+        }
+    }
+    assert!(codes >= 10, "the codes were not found: {codes}");
+}
+
 #[tokio::test]
 async fn each_symbol_is_acknowledged_and_the_known_value_comes_first() {
     let mut served = Served::new().await;
