@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kite_wire::TickerRequest;
 use market_model::DisconnectReason;
 use metrics::Gauge;
@@ -20,6 +21,17 @@ use crate::ticker::socket::{Socket, Turn, describe};
 /// State changes, damage and status are told at most this often; often enough for a person, rare enough for a feed.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
+/// How many messages that wait already are looked through before a socket is called dead.
+const MOST_WAITING: usize = 32;
+
+/// What belongs to one socket.
+struct Session {
+    socket: Socket,
+    liveness: Liveness,
+    /// The command that is being written.
+    told: Option<TickerRequest>,
+}
+
 /// A share in a gauge that is given back when the holder goes, panics included.
 struct Share {
     gauge: Gauge,
@@ -30,7 +42,7 @@ struct Share {
 
 impl Connection {
     /// Runs one socket to its end.
-    pub(crate) async fn serve(&mut self, mut socket: Socket, generation: u64) -> End {
+    pub(crate) async fn serve(&mut self, socket: Socket, generation: u64) -> End {
         let _up = Share::new(&self.shared.metrics.connections, 1.0);
         let mut carried = Share::new(&self.shared.metrics.subscribed_tokens, 0.0);
         let config = &self.shared.config;
@@ -39,83 +51,126 @@ impl Connection {
             ping_every: config.ping_every,
             pong_timeout: config.pong_timeout,
         };
-        let mut liveness = Liveness::new(times, self.answers_pings, Instant::now());
+        let liveness = Liveness::new(times, self.answers_pings, Instant::now());
+        let mut session = Session { socket, liveness, told: None };
         self.orders.reconnects.mark_unchanged();
         self.take_wishes();
         let mut next_report = Instant::now() + REPORT_EVERY;
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
-        let mut told: Option<TickerRequest> = None;
         loop {
             // One command at a time: what is wanted may change while it is written.
-            if socket.is_idle() {
-                told = self.ledger.next_command();
-                if let Some(command) = &told {
-                    socket.push(Message::text(command.to_json()));
+            if session.socket.is_idle() {
+                session.told = self.ledger.next_command();
+                if let Some(command) = &session.told {
+                    session.socket.push(Message::text(command.to_json()));
                     carried.set(self.ledger.served() as f64);
                 }
             }
-            tokio::select! {
+            let end = tokio::select! {
                 () = self.orders.shutdown.cancelled() => {
-                    self.close(&mut socket).await;
-                    return End::Stop;
+                    self.close(&mut session.socket).await;
+                    Some(End::Stop)
                 }
                 Ok(()) = self.orders.reconnects.changed() => {
-                    self.close(&mut socket).await;
-                    return End::Again(DisconnectReason::Requested);
+                    self.close(&mut session.socket).await;
+                    Some(End::Again(DisconnectReason::Requested))
                 }
                 Ok(()) = self.orders.desired.changed() => {
                     self.take_wishes();
                     if self.is_idle() {
-                        self.close(&mut socket).await;
-                        return End::Idle;
+                        self.close(&mut session.socket).await;
+                        Some(End::Idle)
+                    } else {
+                        None
                     }
                 }
                 renewed = renewed(&mut self.orders.credentials, generation) => {
                     tracing::info!(former = generation, renewed, "token renewed");
-                    self.close(&mut socket).await;
-                    return End::Again(DisconnectReason::TokenRenewed);
+                    self.close(&mut session.socket).await;
+                    Some(End::Again(DisconnectReason::TokenRenewed))
                 }
-                () = self.outlet.room(), if self.outlet.has_backlog() => {}
-                () = self.texts.room(), if self.texts.has_waiting() => {}
+                () = self.outlet.room(), if self.outlet.has_backlog() => None,
+                () = self.texts.room(), if self.texts.has_waiting() => None,
                 () = &mut timer => {
                     let now = Instant::now();
                     if now >= next_report {
                         next_report = now + REPORT_EVERY;
                         self.report(now);
                     }
-                    match liveness.check(now) {
-                        Verdict::WaitUntil(at) => timer.as_mut().reset(at.min(next_report)),
-                        Verdict::SendPing => socket.ping(),
-                        Verdict::Mute(quiet) => {
-                            self.tell_silent();
-                            return End::Later(DisconnectReason::NoHeartbeat(quiet));
-                        }
-                        Verdict::PongMissing(waited) => {
-                            let text = format!("no answer to our pings for {} ms", waited.as_millis());
-                            return End::Later(DisconnectReason::Io(text.into()));
-                        }
-                    }
+                    let (again_at, end) = self.judge(&mut session, now).await;
+                    timer.as_mut().reset(again_at.min(next_report));
+                    end
                 }
-                turn = socket.turn() => match turn {
-                    Turn::Flushed => if told.take().is_some() {
-                        self.ledger.written(Instant::now());
-                        self.report_subscriptions();
-                    },
-                    Turn::Message(message) => {
-                        liveness.frame(Instant::now());
-                        if let Message::Pong(_) = message {
-                            liveness.pong();
-                            self.answers_pings = liveness.answers_pings();
-                        }
-                        if let Some(code) = self.take(message) {
-                            self.drain(&mut socket).await;
-                            return End::Later(DisconnectReason::ClosedByServer(code));
-                        }
-                    }
-                    Turn::Ended => return End::Later(DisconnectReason::ClosedByServer(None)),
-                    Turn::Failed(error) => return End::Later(reason_of(&error)),
-                },
+                turn = session.socket.turn() => self.turned(&mut session, turn).await,
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    /// Does what a turn of the socket asks for. Answers whether it was the last.
+    async fn turned(&mut self, session: &mut Session, turn: Turn) -> Option<End> {
+        match turn {
+            Turn::Flushed => {
+                if session.told.take().is_some() {
+                    self.ledger.written(Instant::now());
+                    self.report_subscriptions();
+                }
+                None
+            }
+            Turn::Message(message) => {
+                session.liveness.frame(Instant::now());
+                if let Message::Pong(_) = message {
+                    session.liveness.pong();
+                    self.answers_pings = session.liveness.answers_pings();
+                }
+                let code = self.take(message)?;
+                self.drain(&mut session.socket).await;
+                Some(End::Later(DisconnectReason::ClosedByServer(code)))
+            }
+            Turn::Ended => Some(End::Later(DisconnectReason::ClosedByServer(None))),
+            Turn::Failed(error) => Some(End::Later(reason_of(&error))),
+        }
+    }
+
+    /// Takes what is there already and waits for nothing.
+    async fn take_ready(&mut self, session: &mut Session) -> Option<End> {
+        for _ in 0..MOST_WAITING {
+            let turn = session.socket.turn().now_or_never()?;
+            let end = self.turned(session, turn).await;
+            if end.is_some() {
+                return end;
+            }
+        }
+        None
+    }
+
+    /// Looks whether the socket still lives. Answers when to look again, and whether it was the end.
+    async fn judge(&mut self, session: &mut Session, now: Instant) -> (Instant, Option<End>) {
+        let mut verdict = session.liveness.check(now);
+        if let Verdict::Mute(_) | Verdict::PongMissing(_) = verdict {
+            // A process that was stopped for a while must not blame the server: what arrived meanwhile counts.
+            let end = self.take_ready(session).await;
+            if end.is_some() {
+                return (now, end);
+            }
+            verdict = session.liveness.check(now);
+        }
+        match verdict {
+            Verdict::WaitUntil(at) => (at, None),
+            Verdict::SendPing => {
+                session.socket.ping();
+                (now, None)
+            }
+            Verdict::Mute(quiet) => {
+                self.tell_silent();
+                (now, Some(End::Later(DisconnectReason::NoHeartbeat(quiet))))
+            }
+            Verdict::PongMissing(waited) => {
+                let text = format!("no answer to our pings for {} ms", waited.as_millis());
+                (now, Some(End::Later(DisconnectReason::Io(text.into()))))
             }
         }
     }

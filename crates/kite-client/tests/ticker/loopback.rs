@@ -1,6 +1,7 @@
 //! The real connector: TCP on the loopback interface, with and without TLS.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kite_client::{KiteError, Ticker, TickerConfig, TickerCredentials, TickerMetrics};
 use market_model::{Mode, SystemClock};
@@ -85,6 +86,29 @@ async fn ticks_come_over_tls_with_a_root_of_our_own() {
     peer.carries(&WANTED).await;
     peer.ticks(&WANTED).await;
     while !describe(streams.feed.recv().await.unwrap()).starts_with("ticks") {}
+}
+
+/// Over TCP and in real time, because only there a frame and a deadline become ready in the same moment.
+#[tokio::test]
+async fn a_process_that_was_stopped_does_not_blame_the_server() {
+    let (listener, mut config) = listen("ws").await;
+    config.silence_after = Duration::from_millis(100);
+    let (handle, _streams, _task, _login) = start(config);
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut peer = Peer::upgrade(stream).await;
+    for beat in 1..=10 {
+        peer.heartbeat().await;
+        // Stands for a machine that sleeps: nothing in this thread runs.
+        let stopped = Instant::now();
+        while stopped.elapsed() < Duration::from_millis(120) {
+            std::hint::spin_loop();
+        }
+        while handle.status().connections[0].frames < beat {
+            assert_eq!(handle.status().connections[0].handshakes, 1, "after {beat} beats");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(handle.status().connections[0].handshakes, 1);
 }
 
 #[tokio::test]

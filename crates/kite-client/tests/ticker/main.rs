@@ -4,7 +4,6 @@
 
 mod chaos;
 mod feed;
-mod log;
 mod loopback;
 mod reconnect;
 mod rig;

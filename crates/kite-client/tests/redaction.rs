@@ -1,4 +1,14 @@
-//! What we log never contains a key or a token, whatever goes wrong.
+//! What we log never contains a key or a token, whatever goes wrong. Alone in its process, because
+//! a log subscriber of one thread misses call sites that another thread reaches first.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
+
+#[expect(dead_code, reason = "shared with the other tests")]
+#[path = "ticker/rig.rs"]
+mod rig;
+#[expect(dead_code, reason = "shared with the other tests")]
+#[path = "ticker/server.rs"]
+mod server;
 
 use std::io;
 use std::sync::{Arc, Mutex};
