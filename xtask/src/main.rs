@@ -6,14 +6,15 @@ mod chores;
 mod process;
 mod provision;
 mod suite;
+mod tidy;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask <chore>
 
-  test             everything CI runs: fmt, clippy, deny, docs, every test with real services
-  test --only STEP one step of it: fmt | clippy | deny | doc | tests
+  test             everything CI runs: fmt, tidy, clippy, deny, docs, every test with real services
+  test --only STEP one step of it: fmt | tidy | clippy | deny | doc | tests
   docs             write the generated pages in docs/ anew
   bench NAME       run a benchmark program: greeks | decode | load
   fuzz TARGET [S]  fuzz TARGET for S seconds (default 60); needs the nightly toolchain

@@ -10,8 +10,9 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "fmt", run: fmt },
+    Step { name: "tidy", run: crate::tidy::check },
     Step { name: "clippy", run: clippy },
     Step { name: "deny", run: deny },
     Step { name: "doc", run: doc },

@@ -25,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
     let services = Services::start(instruments as u32, rate)?;
-    println!("{instruments} instruments x {rate} ticks/s, full mode, JSON to Redis with one subscriber; warming up");
+    println!(
+        "about {instruments} instruments x {rate} ticks/s, full mode, JSON to Redis with one subscriber; warming up"
+    );
     wait(WARM_UP);
 
     let (before, page_before, begun) = (Usage::of(services.gateway())?, services.metrics()?, Instant::now());
@@ -42,6 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let per_second = |name: &str| (page.sum(name) - page_before.sum(name)) / elapsed.as_secs_f64();
     let cpu = |from: &Usage, to: &Usage| 100.0 * (to.cpu - from.cpu).as_secs_f64() / elapsed.as_secs_f64();
     println!("| measure | figure |\n| --- | --- |");
+    println!("| instruments subscribed | {:.0} |", page.sum("websocket_pool_subscribed_tokens"));
+    println!("| strikes solved per second | {:.0} |", per_second("greeks_strikes_solved_total"));
     println!("| ticks decoded per second | {:.0} |", per_second("ticker_ticks_total"));
     println!("| frames per second | {:.0} |", per_second("ticker_frames_total"));
     println!("| gateway CPU, % of one core | {:.1} |", cpu(&before, &after));
@@ -49,8 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| gateway RSS, largest, MiB | {:.0} |", most_rss as f64 / f64::from(1 << 20));
     println!("| ticks dropped before the pipeline | {:.0} |", page.sum("ticker_dropped_ticks_total"));
     for (name, label) in page.histograms() {
-        let bounds = [0.5, 0.99, 0.999].map(|share| Page::percentile(&page, &page_before, &name, &label, share));
-        let shown = bounds.map(|bound| bound.map_or("-".to_owned(), |seconds| format!("{:.3}", seconds * 1e3)));
+        let bounds =
+            [0.5, 0.99, 0.999].map(|share| Page::percentile(&page, &page_before, &name, &label, share));
+        let shown =
+            bounds.map(|bound| bound.map_or("-".to_owned(), |seconds| format!("{:.3}", seconds * 1e3)));
         println!("| {name}{label} p50 / p99 / p99.9, ms (bucket bound) | {} |", shown.join(" / "));
     }
     Ok(())

@@ -43,12 +43,14 @@ impl Page {
         let counts: Vec<(f64, f64)> = now
             .iter()
             .map(|(bound, count)| {
-                let earlier = before.iter().find(|(other, _)| other == bound).map_or(0.0, |(_, count)| *count);
+                let earlier =
+                    before.iter().find(|(other, _)| other == bound).map_or(0.0, |(_, count)| *count);
                 (*bound, count - earlier)
             })
             .collect();
         let all = counts.last()?.1;
-        (all > 0.0).then(|| counts.iter().find(|(_, count)| *count >= share * all).map(|(bound, _)| *bound))?
+        (all > 0.0)
+            .then(|| counts.iter().find(|(_, count)| *count >= share * all).map(|(bound, _)| *bound))?
     }
 
     fn buckets(&self, name: &str, labels: &str) -> Vec<(f64, f64)> {
@@ -71,6 +73,7 @@ impl Page {
 }
 
 fn without_bound(labels: &str) -> String {
-    let kept: Vec<&str> = labels.split(',').filter(|label| !label.starts_with("le=") && !label.is_empty()).collect();
+    let kept: Vec<&str> =
+        labels.split(',').filter(|label| !label.starts_with("le=") && !label.is_empty()).collect();
     if kept.is_empty() { String::new() } else { format!("{{{}}}", kept.join(",")) }
 }

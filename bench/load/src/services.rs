@@ -8,6 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::scrape::Page;
 
+/// What is streamed beside the synthetic shares: every option of the three indices, with Greeks.
+const CHAINS: &str = "NIFTY:6:40:full,BANKNIFTY:6:40:full,SENSEX:6:40:full,NSE:*:full";
+
+/// About how many instruments that is; the rest of the load is synthetic shares.
+const MARKET: u32 = 2300;
+
 /// Simulator, Redis with a subscriber, gateway.
 pub(crate) struct Services {
     gateway: Child,
@@ -24,7 +30,15 @@ fn root() -> PathBuf {
 /// Builds the gateway and the simulator as users run them.
 pub(crate) fn build() -> Result<(), Box<dyn Error>> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(root()).args(["build", "--release", "--quiet", "-p", "kite-gateway", "-p", "kite-sim-server"]);
+    cargo.current_dir(root()).args([
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "kite-gateway",
+        "-p",
+        "kite-sim-server",
+    ]);
     if cargo.status()?.success() { Ok(()) } else { Err("the programs do not build".into()) }
 }
 
@@ -32,7 +46,8 @@ impl Services {
     pub(crate) fn start(instruments: u32, rate: f64) -> Result<Self, Box<dyn Error>> {
         let folder = std::env::temp_dir().join(format!("kite-bench-load-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         let program = |name: &str| Command::new(target.join("release").join(name));
 
         let redis_port = free_port()?.to_string();
@@ -43,9 +58,11 @@ impl Services {
             .spawn()
             .map_err(|error| format!("cannot start redis-server: {error}; install it"))?;
         let mut others = Vec::new();
-        let load = format!("{instruments}x{rate}");
+        let load = format!("{}x{rate}", instruments.saturating_sub(MARKET).max(1));
         let sim_addr = start_until_address(
-            program("kite-sim").args(["--listen", "127.0.0.1:0", "--load", &load, "--api-key", "load:secret:token"]),
+            program("kite-sim")
+                .args(["--listen", "127.0.0.1:0", "--load", &load, "--api-key", "load:secret:token"])
+                .args(["--ticks-per-second", &rate.to_string(), "--connections", "100"]),
             &mut others,
         )?;
         let subscriber = Command::new("redis-cli")
@@ -58,11 +75,11 @@ impl Services {
             program("kite-gateway")
                 .env("GATEWAY_LISTEN", "127.0.0.1:0")
                 .env("GATEWAY_DATA_DIR", &folder)
-                .env("GATEWAY_SUBSCRIBE", "NIFTY:2:25:full,NSE:*:full")
+                .env("GATEWAY_SUBSCRIBE", CHAINS)
                 .env("KITE_API_KEY", "load")
                 .env("KITE_ACCESS_TOKEN", "token")
                 .env("KITE_SIMULATED", "true")
-                .env("KITE_CONNECTIONS", "4")
+                .env("KITE_CONNECTIONS", (instruments / 3000 + 1).clamp(3, 16).to_string())
                 .env("KITE_REST_URL", format!("http://{sim_addr}"))
                 .env("KITE_TICKER_URL", format!("ws://{sim_addr}"))
                 .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
@@ -104,7 +121,8 @@ fn start_until_address(command: &mut Command, into: &mut Vec<Child>) -> Result<S
     while let Some(line) = lines.next() {
         let line = line?;
         if let Some(at) = line.find("http://127.0.0.1:") {
-            let address: String = line[at + 7..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+            let address: String =
+                line[at + 7..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
             std::thread::spawn(move || lines.for_each(drop));
             return Ok(address.trim_end_matches([':', '.']).to_owned());
         }
