@@ -50,6 +50,11 @@ impl DoubleDouble {
     /// `exp(self)` for arguments of at most about 700.
     #[inline(always)]
     pub(crate) fn exp(self) -> Self {
+        if self.high.abs() < 0.34 {
+            let small = self.exp_m1_small();
+            let one = Self::fast_sum(1.0, small.high);
+            return Self::fast_sum(one.high, one.low + small.low);
+        }
         let n = (self.high * std::f64::consts::LOG2_E + crate::lanes::MAGIC) - crate::lanes::MAGIC;
         let small = self.reduced(n);
         let fraction = small.exp_m1_small();

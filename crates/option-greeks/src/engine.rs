@@ -6,9 +6,8 @@ use crate::lanes::Kernel;
 use crate::lanes::x86::{Avx2, Avx512};
 use crate::limits;
 use crate::solve::{Solve, SolveOne};
-use crate::terms::{Terms, is_price};
 use crate::value::{Value, ValueOne};
-use crate::{Greeks, ImpliedVolError, OptionInputs, OptionKind, PricingError, PricingModel, Status};
+use crate::{Greeks, ImpliedVolError, OptionInputs, PricingError, Status};
 
 /// An instruction set. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,16 +146,9 @@ impl Engine {
     ///
     /// The first input that is out of its domain.
     pub fn greeks(&self, option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingError> {
-        let OptionInputs { model, kind, strike, rate, years_to_expiry } = *option;
-        let (status, greeks) = match Terms::new(model, rate, years_to_expiry) {
-            Ok(terms) => {
-                let mut answer = (Status::Ok, limits::NAN_GREEKS);
-                let (sign, answer_slot) = (kind.sign(), &mut answer);
-                self.run_single(ValueOne { terms: &terms, strike, sign, volatility, answer: answer_slot });
-                answer
-            }
-            Err(status) => without_terms(status, model, strike, kind),
-        };
+        let mut answer = (Status::Ok, limits::NAN_GREEKS);
+        self.run_single(ValueOne { option, volatility, answer: &mut answer });
+        let (status, greeks) = answer;
         match status.pricing_error() {
             None => Ok(greeks),
             Some(error) => Err(error),
@@ -169,16 +161,8 @@ impl Engine {
     ///
     /// The first input that is out of its domain, or the bound the price violates.
     pub fn implied_volatility(&self, option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
-        let OptionInputs { model, kind, strike, rate, years_to_expiry } = *option;
-        let answer = match Terms::new(model, rate, years_to_expiry) {
-            Ok(terms) => {
-                let mut answer = Err(Status::BadPrice);
-                let (sign, answer_slot) = (kind.sign(), &mut answer);
-                self.run_single(SolveOne { terms: &terms, strike, sign, price, answer: answer_slot });
-                answer
-            }
-            Err(status) => Err(without_terms(status, model, strike, kind).0),
-        };
+        let mut answer = Err(Status::BadPrice);
+        self.run_single(SolveOne { option, price, answer: &mut answer });
         answer.map_err(|status| status.implied_vol_error().unwrap_or(ImpliedVolError::BadPrice))
     }
 
@@ -231,38 +215,23 @@ impl Engine {
         self.value(chain, [first, delta, gamma, vega, theta, rho, vanna, volga, charm, speed], status);
     }
 
-    fn solve<const N: usize>(&self, chain: &Chain<'_>, mut columns: [&mut [f64]; N], status: &mut [Status]) {
-        let Chain { model, rate, years_to_expiry, strikes, kinds, prices } = *chain;
-        check_lengths(strikes.len(), [kinds.len(), prices.len(), status.len()], &columns);
-        match Terms::new(model, rate, years_to_expiry) {
-            Ok(terms) => self.run(Solve { terms: &terms, strikes, kinds, prices, columns, status }),
-            Err(class) => {
-                for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
-                    status[i] = without_terms(class, model, *strike, *kind).0;
-                    columns.iter_mut().for_each(|column| column[i] = f64::NAN);
-                }
-            }
-        }
+    fn solve<const N: usize>(&self, chain: &Chain<'_>, columns: [&mut [f64]; N], status: &mut [Status]) {
+        check_lengths(chain.strikes.len(), [chain.kinds.len(), chain.prices.len(), status.len()], &columns);
+        self.run(Solve { chain: *chain, columns, status });
     }
 
     fn value<const N: usize>(
         &self,
         chain: &VolatilityChain<'_>,
-        mut columns: [&mut [f64]; N],
+        columns: [&mut [f64]; N],
         status: &mut [Status],
     ) {
-        let VolatilityChain { model, rate, years_to_expiry, strikes, kinds, volatilities } = *chain;
-        check_lengths(strikes.len(), [kinds.len(), volatilities.len(), status.len()], &columns);
-        match Terms::new(model, rate, years_to_expiry) {
-            Ok(terms) => self.run(Value { terms: &terms, strikes, kinds, volatilities, columns, status }),
-            Err(class) => {
-                for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
-                    let (class, greeks) = without_terms(class, model, *strike, *kind);
-                    status[i] = class;
-                    columns.iter_mut().zip(greeks.columns()).for_each(|(column, value)| column[i] = value);
-                }
-            }
-        }
+        check_lengths(
+            chain.strikes.len(),
+            [chain.kinds.len(), chain.volatilities.len(), status.len()],
+            &columns,
+        );
+        self.run(Value { chain: *chain, columns, status });
     }
 }
 
@@ -277,17 +246,4 @@ fn single() -> Single {
 fn check_lengths<const N: usize>(n: usize, others: [usize; 3], columns: &[&mut [f64]; N]) {
     assert!(others == [n; 3], "chain slices and statuses differ in length");
     assert!(columns.iter().all(|column| column.len() == n), "output columns differ in length from the chain");
-}
-
-/// Status and value of an option whose call has no terms: the strike is checked right after the underlying.
-fn without_terms(status: Status, model: PricingModel, strike: f64, kind: OptionKind) -> (Status, Greeks) {
-    if status == Status::BadUnderlying {
-        (status, limits::NAN_GREEKS)
-    } else if !is_price(strike) {
-        (Status::BadStrike, limits::NAN_GREEKS)
-    } else if status == Status::Expired {
-        (status, limits::expired(model.underlying(), strike, kind))
-    } else {
-        (status, limits::NAN_GREEKS)
-    }
 }

@@ -3,8 +3,8 @@
 use std::f64::consts::PI;
 
 use crate::moneyness;
-use crate::terms::Terms;
-use crate::{Greeks, OptionKind};
+use crate::terms::{Terms, is_price};
+use crate::{Greeks, OptionKind, PricingModel, Status};
 
 /// What a refused option gets.
 pub(crate) const NAN_GREEKS: Greeks = Greeks {
@@ -57,14 +57,37 @@ pub(crate) fn zero_volatility(terms: &Terms, strike: f64, sign: f64) -> Greeks {
     let delta = sign * share * terms.spot_discount;
     let vega =
         if parity == 0.0 { (spot_leg + spot_leg).abs() * terms.root_t / (2.0 * PI).sqrt() } else { 0.0 };
+    let (theta, rho) = if terms.is_spot {
+        (f.leg_yield * spot_leg - f.rate * strike_leg, f.years * strike_leg)
+    } else {
+        (f.rate * price, -f.years * price)
+    };
     Greeks {
         price,
         delta,
         gamma: if parity == 0.0 { f64::INFINITY } else { 0.0 },
         vega,
-        theta: f.price_decay * price + f.spot_decay * spot_leg - f.strike_decay * strike_leg,
-        rho: f.price_rho * price + f.strike_rho * strike_leg,
+        theta,
+        rho,
         charm: f.leg_yield * delta,
         ..Greeks::default()
+    }
+}
+
+/// Status and value of an option whose call has no terms: the strike is checked right after the underlying.
+pub(crate) fn without_terms(
+    status: Status,
+    model: PricingModel,
+    strike: f64,
+    kind: OptionKind,
+) -> (Status, Greeks) {
+    if status == Status::BadUnderlying {
+        (status, NAN_GREEKS)
+    } else if !is_price(strike) {
+        (Status::BadStrike, NAN_GREEKS)
+    } else if status == Status::Expired {
+        (status, expired(model.underlying(), strike, kind))
+    } else {
+        (status, NAN_GREEKS)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Sensitivities<V> {
 /// All sensitivities at a known price; what a caller does not store is not computed. `above` is the mask of
 /// [`Moneyness`](crate::moneyness::Moneyness), `sign` is +1 for calls and -1 for puts.
 #[inline(always)]
-pub(crate) fn sensitivities<V: Lanes>(
+pub(crate) fn sensitivities<V: Lanes, const SPOT: bool>(
     terms: &Terms,
     above: V::Mask,
     strike: V,
@@ -64,9 +64,12 @@ pub(crate) fn sensitivities<V: Lanes>(
     let gamma = density * inverse_s * f.inverse_underlying;
     let vega = weight * terms.root_t;
     let decay = weight * (s * f.half_inverse_years);
-    let carried = strike_leg.neg_mul_add(s.splat(f.strike_decay), spot_leg * f.spot_decay);
-    let theta = price.mul_add(s.splat(f.price_decay), carried) - decay;
-    let rho = price.mul_add(s.splat(f.price_rho), strike_leg * f.strike_rho);
+    let (theta, rho) = if SPOT {
+        let carried = strike_leg.neg_mul_add(s.splat(f.rate), spot_leg * f.leg_yield);
+        (carried - decay, strike_leg * f.years)
+    } else {
+        (price.mul_add(s.splat(f.rate), -decay), -(price * f.years))
+    };
     let h = V::select(above, z, -z);
     let half = s * 0.5;
     let (d1, d2) = (h + half, h - half);
@@ -81,7 +84,7 @@ pub(crate) fn sensitivities<V: Lanes>(
 
 /// The same at the price of the outside option, plus parity where the option is inside.
 #[inline(always)]
-pub(crate) fn sensitivities_at<V: Lanes>(
+pub(crate) fn sensitivities_at<V: Lanes, const SPOT: bool>(
     terms: &Terms,
     above: V::Mask,
     parity: V,
@@ -91,7 +94,7 @@ pub(crate) fn sensitivities_at<V: Lanes>(
 ) -> Sensitivities<V> {
     let intrinsic = parity.flip_by(sign) * terms.discount;
     let price = V::select(is_inside(above, sign), outside.price + intrinsic, outside.price);
-    sensitivities(terms, above, strike, sign, outside, price)
+    sensitivities::<V, SPOT>(terms, above, strike, sign, outside, price)
 }
 
 /// The whole of the leg whose outside part is `W M(z-t)`: the spot for a call, the strike for a put.

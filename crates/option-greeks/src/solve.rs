@@ -7,12 +7,13 @@
 use std::ops::Range;
 
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
+use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
 use crate::sensitivities::{Outside, Sensitivities, sensitivities, whole_minus};
 use crate::terms::{Terms, is_price};
 use crate::wide;
-use crate::{OptionKind, Status};
+use crate::{Chain, OptionInputs, OptionKind, Status};
 
 /// Vectors per block: enough to fill the pipelines, few enough to stay in the first-level cache.
 pub(crate) const VECTORS: usize = 12;
@@ -21,10 +22,7 @@ pub(crate) const LARGEST_BLOCK: usize = VECTORS * WIDEST;
 
 /// A chain to be solved. `COLUMNS` is 1 for the volatility alone, 6 with the five Greeks, 10 with all.
 pub(crate) struct Solve<'a, const COLUMNS: usize> {
-    pub(crate) terms: &'a Terms,
-    pub(crate) strikes: &'a [f64],
-    pub(crate) kinds: &'a [OptionKind],
-    pub(crate) prices: &'a [f64],
+    pub(crate) chain: Chain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
     pub(crate) status: &'a mut [Status],
 }
@@ -32,7 +30,18 @@ pub(crate) struct Solve<'a, const COLUMNS: usize> {
 impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
-        if self.terms.is_spot { self.blocks::<V, true>(lane) } else { self.blocks::<V, false>(lane) }
+        let Chain { model, rate, years_to_expiry, strikes, kinds, .. } = self.chain;
+        match Terms::new(model, rate, years_to_expiry) {
+            Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
+            Ok(terms) => self.blocks::<V, false>(lane, &terms),
+            Err(class) => {
+                let Self { mut columns, status, .. } = self;
+                for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
+                    status[i] = limits::without_terms(class, model, *strike, *kind).0;
+                    columns.iter_mut().for_each(|column| column[i] = f64::NAN);
+                }
+            }
+        }
     }
 }
 
@@ -61,21 +70,23 @@ pub(crate) struct Refused {
 
 impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     #[inline(always)]
-    fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
+    fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
+        let Chain { strikes, kinds, prices, .. } = self.chain;
+        let (total, block) = (strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
             let n = (total - start).min(block);
             let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
-            self.near_block::<V, SPOT>(lane, start, n, vectors, &mut stages);
+            self.near_block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
             if !stages.good[..vectors].iter().all(|good| good.all()) {
                 let mut refused = Refused::default();
-                let (strikes, kinds) = (&self.strikes[start..start + n], &self.kinds[start..start + n]);
-                let refusals =
-                    refused.gather(&stages.good[..vectors], strikes, kinds, &self.prices[start..start + n]);
-                self.wide_block::<V, SPOT>(lane, start, refusals, &refused);
+                let range = start..start + n;
+                let (strikes, kinds, prices) =
+                    (&strikes[range.clone()], &kinds[range.clone()], &prices[range]);
+                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, prices);
+                self.wide_block::<V, SPOT>(lane, terms, start, refusals, &refused);
             }
             start += n;
         }
@@ -86,16 +97,18 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     fn near_block<V: Lanes, const SPOT: bool>(
         &mut self,
         lane: V,
+        terms: &Terms,
         start: usize,
         n: usize,
         vectors: usize,
         stages: &mut Stages<V>,
     ) {
-        let terms = self.terms;
-        let (strikes, prices) = (&self.strikes[start..start + n], &self.prices[start..start + n]);
+        let range = start..start + n;
+        let Chain { strikes, kinds, prices, .. } = self.chain;
+        let (strikes, kinds, prices) = (&strikes[range.clone()], &kinds[range.clone()], &prices[range]);
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let sign = signs(lane, &self.kinds[start + i..start + n]);
+            let sign = signs(lane, &kinds[i..]);
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
             let time_value = m.time_value(terms, sign, lane.load(&prices[i..]));
             let inside = near::eligible(&m, time_value);
@@ -132,7 +145,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         }
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &self.kinds[start + i..start + n]));
+            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
             let solution = near::Solution {
                 a: stages.x[j].abs(),
                 guess: stages.guess[j],
@@ -143,27 +156,35 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let above = lane.splat(0.0).lt(stages.x[j]);
             let whole = whole_minus(terms, above, strike);
             let outside = outside_solved(terms, &solution, whole, stages.time_value[j]);
-            let greeks = sensitivities(terms, above, strike, sign, &outside, lane.load(&prices[i..]));
+            let greeks =
+                sensitivities::<V, SPOT>(terms, above, strike, sign, &outside, lane.load(&prices[i..]));
             greeks.store_greeks(start + i..start + n, &mut self.columns);
         }
     }
 
     /// The wide kernel over `n` refused options of the block at `start`.
     #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, start: usize, n: usize, refused: &Refused) {
+    fn wide_block<V: Lanes, const SPOT: bool>(
+        &mut self,
+        lane: V,
+        terms: &Terms,
+        start: usize,
+        n: usize,
+        refused: &Refused,
+    ) {
         let mut results = [[0.0; WIDEST]; COLUMNS];
         let (mut time_value, mut room) = ([0.0; WIDEST], [0.0; WIDEST]);
         let mut i = 0;
         while i < n {
             let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
             let price = lane.load(&refused.number[i..]);
-            let solved = wide_lanes::<V, SPOT>(self.terms, strike, sign, price);
+            let solved = wide_lanes::<V, SPOT>(terms, strike, sign, price);
             solved.time_value.store(&mut time_value);
             solved.room.store(&mut room);
             solved.volatility.store(&mut results[0]);
             if COLUMNS > 1 {
                 let mut columns = results.each_mut().map(|column| &mut column[..]);
-                solved.greeks(self.terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
+                solved.greeks::<SPOT>(terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
             }
             for j in 0..V::WIDTH.min(n - i) {
                 let (at, strike, price) =
@@ -325,9 +346,9 @@ fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, pri
 
 impl<V: Lanes> Wide<V> {
     #[inline(always)]
-    fn greeks(&self, terms: &Terms, strike: V, sign: V, price: V) -> Sensitivities<V> {
+    fn greeks<const SPOT: bool>(&self, terms: &Terms, strike: V, sign: V, price: V) -> Sensitivities<V> {
         let outside = wide::outside(terms, &self.moneyness, strike, self.total);
-        sensitivities(terms, self.moneyness.above, strike, sign, &outside, price)
+        sensitivities::<V, SPOT>(terms, self.moneyness.above, strike, sign, &outside, price)
     }
 }
 
@@ -372,9 +393,7 @@ impl<V: Lanes> Sensitivities<V> {
 
 /// One option, through the same stages one lane wide.
 pub(crate) struct SolveOne<'a> {
-    pub(crate) terms: &'a Terms,
-    pub(crate) strike: f64,
-    pub(crate) sign: f64,
+    pub(crate) option: &'a OptionInputs,
     pub(crate) price: f64,
     pub(crate) answer: &'a mut Result<f64, Status>,
 }
@@ -382,11 +401,12 @@ pub(crate) struct SolveOne<'a> {
 impl Kernel for SolveOne<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
-        let Self { terms, strike, sign, price, answer } = self;
-        *answer = if terms.is_spot {
-            one::<V, true>(lane, terms, strike, sign, price)
-        } else {
-            one::<V, false>(lane, terms, strike, sign, price)
+        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, price, answer } =
+            self;
+        *answer = match Terms::new(*model, *rate, *years_to_expiry) {
+            Ok(terms) if terms.is_spot => one::<V, true>(lane, &terms, *strike, kind.sign(), price),
+            Ok(terms) => one::<V, false>(lane, &terms, *strike, kind.sign(), price),
+            Err(status) => Err(limits::without_terms(status, *model, *strike, *kind).0),
         };
     }
 }

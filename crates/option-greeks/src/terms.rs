@@ -41,18 +41,13 @@ pub(crate) struct Terms {
     pub(crate) factors: Factors,
 }
 
-/// Where the two models differ in their Greeks: `theta = price_decay * price + sign (spot_decay * spot_leg -
-/// strike_decay * strike_leg) - ...` and `rho = price_rho * price + sign strike_rho * strike_leg`.
+/// Factors of the Greeks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors {
     pub(crate) years: f64,
     pub(crate) half_inverse_years: f64,
     pub(crate) inverse_underlying: f64,
-    pub(crate) price_decay: f64,
-    pub(crate) spot_decay: f64,
-    pub(crate) strike_decay: f64,
-    pub(crate) price_rho: f64,
-    pub(crate) strike_rho: f64,
+    pub(crate) rate: f64,
     /// The yield of the spot leg, which is the rate for Black-76.
     pub(crate) leg_yield: f64,
     /// Rate less that yield.
@@ -109,11 +104,7 @@ impl Terms {
                 years,
                 half_inverse_years,
                 inverse_underlying,
-                price_decay: rate,
-                spot_decay: 0.0,
-                strike_decay: 0.0,
-                price_rho: -years,
-                strike_rho: 0.0,
+                rate,
                 leg_yield: rate,
                 net_rate: 0.0,
             },
@@ -160,16 +151,7 @@ impl Terms {
             spot_discount: call_maximum.high / spot,
             whole_spot: call_maximum.high,
             strike_discount,
-            factors: Factors {
-                price_decay: 0.0,
-                spot_decay: dividend_yield,
-                strike_decay: rate,
-                price_rho: 0.0,
-                strike_rho: years,
-                leg_yield: dividend_yield,
-                net_rate: rate - dividend_yield,
-                ..self.factors
-            },
+            factors: Factors { leg_yield: dividend_yield, net_rate: rate - dividend_yield, ..self.factors },
             ..self
         }
     }

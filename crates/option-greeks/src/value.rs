@@ -8,14 +8,11 @@ use crate::sensitivities::{Outside, Sensitivities, sensitivities_at, whole_minus
 use crate::solve::{Refused, VECTORS, outside_local, signs};
 use crate::terms::{Terms, is_price};
 use crate::wide;
-use crate::{Greeks, OptionKind, Status};
+use crate::{Greeks, OptionInputs, Status, VolatilityChain};
 
 /// A chain to be priced. `COLUMNS` is 6 for the price and five Greeks, 10 with all.
 pub(crate) struct Value<'a, const COLUMNS: usize> {
-    pub(crate) terms: &'a Terms,
-    pub(crate) strikes: &'a [f64],
-    pub(crate) kinds: &'a [OptionKind],
-    pub(crate) volatilities: &'a [f64],
+    pub(crate) chain: VolatilityChain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
     pub(crate) status: &'a mut [Status],
 }
@@ -23,7 +20,19 @@ pub(crate) struct Value<'a, const COLUMNS: usize> {
 impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
-        if self.terms.is_spot { self.blocks::<V, true>(lane) } else { self.blocks::<V, false>(lane) }
+        let VolatilityChain { model, rate, years_to_expiry, strikes, kinds, .. } = self.chain;
+        match Terms::new(model, rate, years_to_expiry) {
+            Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
+            Ok(terms) => self.blocks::<V, false>(lane, &terms),
+            Err(class) => {
+                let Self { mut columns, status, .. } = self;
+                for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
+                    let (class, greeks) = limits::without_terms(class, model, *strike, *kind);
+                    status[i] = class;
+                    columns.iter_mut().zip(greeks.columns()).for_each(|(column, value)| column[i] = value);
+                }
+            }
+        }
     }
 }
 
@@ -58,21 +67,22 @@ impl<V: Lanes> Stages<V> {
 
 impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     #[inline(always)]
-    fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V) {
+    fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let (total, block) = (self.strikes.len(), V::WIDTH * VECTORS);
+        let VolatilityChain { strikes, kinds, volatilities, .. } = self.chain;
+        let (total, block) = (strikes.len(), V::WIDTH * VECTORS);
         let mut start = 0;
         while start < total {
             let n = (total - start).min(block);
             let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
-            self.near_block::<V, SPOT>(lane, start, n, vectors, &mut stages);
+            self.near_block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
             if !stages.good[..vectors].iter().all(|good| good.all()) {
                 let mut refused = Refused::default();
-                let (strikes, kinds) = (&self.strikes[start..start + n], &self.kinds[start..start + n]);
-                let volatilities = &self.volatilities[start..start + n];
-                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, volatilities);
-                self.wide_block::<V, SPOT>(lane, start, refusals, &refused);
+                let range = start..start + n;
+                let (strikes, kinds) = (&strikes[range.clone()], &kinds[range.clone()]);
+                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, &volatilities[range]);
+                self.wide_block::<V, SPOT>(lane, terms, start, refusals, &refused);
             }
             start += n;
         }
@@ -83,13 +93,16 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     fn near_block<V: Lanes, const SPOT: bool>(
         &mut self,
         lane: V,
+        terms: &Terms,
         start: usize,
         n: usize,
         vectors: usize,
         stages: &mut Stages<V>,
     ) {
-        let terms = self.terms;
-        let (strikes, volatilities) = (&self.strikes[start..start + n], &self.volatilities[start..start + n]);
+        let range = start..start + n;
+        let VolatilityChain { strikes, kinds, volatilities, .. } = self.chain;
+        let (strikes, kinds, volatilities) =
+            (&strikes[range.clone()], &kinds[range.clone()], &volatilities[range]);
         for j in 0..vectors {
             let i = j * V::WIDTH;
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
@@ -109,10 +122,18 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
         }
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &self.kinds[start + i..start + n]));
+            let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
             let local = near::local_at(stages.x[j].abs(), stages.s[j], stages.inverse[j], stages.odd[j]);
             let above = lane.splat(0.0).lt(stages.x[j]);
-            let values = near_values(terms, above, stages.parity[j], strike, sign, &local, stages.weight[j]);
+            let values = near_values::<V, SPOT>(
+                terms,
+                above,
+                stages.parity[j],
+                strike,
+                sign,
+                &local,
+                stages.weight[j],
+            );
             values.price.store(&mut self.columns[0][start + i..start + n]);
             values.store_greeks(start + i..start + n, &mut self.columns);
         }
@@ -120,24 +141,31 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
 
     /// The wide kernel over `n` refused options of the block at `start`.
     #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(&mut self, lane: V, start: usize, n: usize, refused: &Refused) {
+    fn wide_block<V: Lanes, const SPOT: bool>(
+        &mut self,
+        lane: V,
+        terms: &Terms,
+        start: usize,
+        n: usize,
+        refused: &Refused,
+    ) {
         let mut results = [[0.0; WIDEST]; COLUMNS];
         let mut i = 0;
         while i < n {
             let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
-            let s = lane.load(&refused.number[i..]) * self.terms.root_t;
-            let values = wide_lanes::<V, SPOT>(self.terms, strike, sign, s);
+            let s = lane.load(&refused.number[i..]) * terms.root_t;
+            let values = wide_lanes::<V, SPOT>(terms, strike, sign, s);
             let mut columns = results.each_mut().map(|column| &mut column[..]);
             values.price.store(columns[0]);
             values.store_greeks(0..WIDEST, &mut columns);
             for j in 0..V::WIDTH.min(n - i) {
                 let at = start + usize::from(refused.place[i + j]);
-                let status = status(self.terms, refused.strike[i + j], refused.number[i + j]);
+                let status = status(terms, refused.strike[i + j], refused.number[i + j]);
                 self.status[at] = status;
                 let limit = match status {
                     Status::Ok => None,
                     Status::ZeroVol => {
-                        Some(limits::zero_volatility(self.terms, refused.strike[i + j], refused.sign[i + j]))
+                        Some(limits::zero_volatility(terms, refused.strike[i + j], refused.sign[i + j]))
                     }
                     _ => Some(limits::NAN_GREEKS),
                 };
@@ -165,7 +193,7 @@ fn status(terms: &Terms, strike: f64, volatility: f64) -> Status {
 
 /// The fast kernel's last stage.
 #[inline(always)]
-fn near_values<V: Lanes>(
+fn near_values<V: Lanes, const SPOT: bool>(
     terms: &Terms,
     above: V::Mask,
     parity: V,
@@ -175,7 +203,7 @@ fn near_values<V: Lanes>(
     weight: V,
 ) -> Sensitivities<V> {
     let outside = outside_local(local, whole_minus(terms, above, strike), weight, weight * local.ratio);
-    sensitivities_at(terms, above, parity, strike, sign, &outside)
+    sensitivities_at::<V, SPOT>(terms, above, parity, strike, sign, &outside)
 }
 
 /// The fast kernel in one piece: values, and where they hold.
@@ -191,7 +219,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
     let (inverse, odd) = near::odd_at(a, s);
     let weight = near::slope(a, s, inverse) * (m.root * terms.discount);
     let local = near::local_at(a, s, inverse, odd);
-    (near_values(terms, m.above, m.parity, strike, sign, &local, weight), inside)
+    (near_values::<V, SPOT>(terms, m.above, m.parity, strike, sign, &local, weight), inside)
 }
 
 /// The wide kernel.
@@ -199,14 +227,12 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
 fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, s: V) -> Sensitivities<V> {
     let m: Moneyness<V> = moneyness::wide::<V, SPOT>(terms, strike);
     let outside: Outside<V> = wide::outside(terms, &m, strike, s);
-    sensitivities_at(terms, m.above, m.parity, strike, sign, &outside)
+    sensitivities_at::<V, SPOT>(terms, m.above, m.parity, strike, sign, &outside)
 }
 
 /// One option, through the same stages one lane wide.
 pub(crate) struct ValueOne<'a> {
-    pub(crate) terms: &'a Terms,
-    pub(crate) strike: f64,
-    pub(crate) sign: f64,
+    pub(crate) option: &'a OptionInputs,
     pub(crate) volatility: f64,
     pub(crate) answer: &'a mut (Status, Greeks),
 }
@@ -214,25 +240,33 @@ pub(crate) struct ValueOne<'a> {
 impl Kernel for ValueOne<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
-        if self.terms.is_spot { self.value::<V, true>(lane) } else { self.value::<V, false>(lane) }
+        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, volatility, answer } =
+            self;
+        *answer = match Terms::new(*model, *rate, *years_to_expiry) {
+            Ok(terms) if terms.is_spot => one::<V, true>(lane, &terms, *strike, kind.sign(), volatility),
+            Ok(terms) => one::<V, false>(lane, &terms, *strike, kind.sign(), volatility),
+            Err(status) => limits::without_terms(status, *model, *strike, *kind),
+        };
     }
 }
 
-impl ValueOne<'_> {
-    #[inline(always)]
-    fn value<V: Lanes, const SPOT: bool>(self, lane: V) {
-        let Self { terms, strike, sign, volatility, answer } = self;
-        let (k, th, s) = (lane.splat(strike), lane.splat(sign), lane.splat(volatility) * terms.root_t);
-        let (values, inside) = near_lanes::<V, SPOT>(terms, k, th, s);
-        *answer = if inside.all() {
-            (Status::Ok, values.first())
-        } else {
-            match status(terms, strike, volatility) {
-                Status::Ok => (Status::Ok, wide_lanes::<V, SPOT>(terms, k, th, s).first()),
-                Status::ZeroVol => (Status::ZeroVol, limits::zero_volatility(terms, strike, sign)),
-                status => (status, limits::NAN_GREEKS),
-            }
-        };
+#[inline(always)]
+fn one<V: Lanes, const SPOT: bool>(
+    lane: V,
+    terms: &Terms,
+    strike: f64,
+    sign: f64,
+    volatility: f64,
+) -> (Status, Greeks) {
+    let (k, th, s) = (lane.splat(strike), lane.splat(sign), lane.splat(volatility) * terms.root_t);
+    let (values, inside) = near_lanes::<V, SPOT>(terms, k, th, s);
+    if inside.all() {
+        return (Status::Ok, values.first());
+    }
+    match status(terms, strike, volatility) {
+        Status::Ok => (Status::Ok, wide_lanes::<V, SPOT>(terms, k, th, s).first()),
+        Status::ZeroVol => (Status::ZeroVol, limits::zero_volatility(terms, strike, sign)),
+        status => (status, limits::NAN_GREEKS),
     }
 }
 
