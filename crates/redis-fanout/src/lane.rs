@@ -9,14 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use market_model::InstrumentToken;
 use resilience::{Backoff, Permit};
-use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{Connection, Connector, LastWrite};
-use crate::last_values::LastValues;
+use crate::last_values::{Expiries, LastValues};
 use crate::status::Shared;
 use crate::{Keys, RedisConfig, RedisError};
 
@@ -82,8 +80,8 @@ struct Session<'a> {
     last_queue: VecDeque<LastWrite>,
     last_in_flight: bool,
     health_in_flight: bool,
-    /// When each key's expiry was set on this connection.
-    expiry_set: FxHashMap<InstrumentToken, Instant>,
+    /// Of this connection only: Redis may have lost its keys when the connection was lost.
+    expiries: Expiries,
 }
 
 // === impl Lane ===
@@ -92,28 +90,28 @@ impl Lane {
     /// Runs until the sink is dropped, then flushes. A health record that could not be written is kept and comes
     /// first on the next connection.
     pub(crate) async fn run(mut self) {
+        let mut unwritten = None;
+        self.run_until_closed(&mut unwritten).await;
+        let waiting = std::iter::from_fn(|| self.health.try_recv().ok());
+        let lost = unwritten.into_iter().chain(waiting).map(|_| self.shared.health_dropped()).count();
+        if lost > 0 {
+            tracing::warn!(connection = self.index, lost, "health records not written to redis");
+        }
+    }
+
+    async fn run_until_closed(&mut self, unwritten: &mut Option<HealthJob>) {
         let connector = Connector::new(&self.config);
         let keys = Keys::new(&self.config.namespace);
         let mut backoff = Backoff::new(self.config.reconnect, self.index as u64);
-        let mut unwritten: Option<HealthJob> = None;
-        let mut first = true;
+        // Nothing is refused before Redis had a chance.
+        let mut opened = connector.open().await;
         loop {
-            let opened = if first {
-                // Nothing is refused before Redis had a chance.
-                first = false;
-                connector.open().await
-            } else {
-                match self.refusing(connector.open()).await {
-                    Some(opened) => opened,
-                    None => return,
-                }
-            };
             let error = match opened {
                 Ok(connection) => {
                     tracing::info!(connection = self.index, "redis connected");
                     self.shared.connected();
                     backoff.reset();
-                    let ended = Session::new(&mut self, &keys, connection).serve(&mut unwritten).await;
+                    let ended = Session::new(self, &keys, connection).serve(unwritten).await;
                     self.shared.disconnected();
                     match ended {
                         Ended::InputClosed => return,
@@ -131,9 +129,14 @@ impl Lane {
             } else {
                 tracing::debug!(connection = self.index, %error, retry_ms = delay.as_millis(), "redis unusable");
             }
-            if self.refusing(sleep(delay)).await.is_none() {
-                return;
-            }
+            let next = async {
+                sleep(delay).await;
+                connector.open().await
+            };
+            opened = match self.refusing(next).await {
+                Some(opened) => opened,
+                None => return,
+            };
         }
     }
 
@@ -167,33 +170,35 @@ impl<'a> Session<'a> {
             last_queue: VecDeque::new(),
             last_in_flight: false,
             health_in_flight: false,
-            expiry_set: FxHashMap::default(),
+            expiries: Expiries::default(),
         }
     }
 
     async fn serve(mut self, unwritten: &mut Option<HealthJob>) -> Ended {
-        let broken = self.serve_until_broken(unwritten).await;
-        let Some(error) = broken else {
-            let flushed = timeout(self.lane.config.drain_timeout, self.flush(unwritten)).await;
-            if flushed.is_err() {
-                tracing::warn!(connection = self.lane.index, "redis not flushed in time");
+        let ended = match self.serve_until_broken(unwritten).await {
+            Some(error) => Ended::Broken(error),
+            None => {
+                if timeout(self.lane.config.drain_timeout, self.flush(unwritten)).await.is_err() {
+                    tracing::warn!(connection = self.lane.index, "redis not flushed in time");
+                }
+                Ended::InputClosed
             }
-            return Ended::InputClosed;
         };
-        // What was under way fails now that its connection is gone; each command still ends in an outcome.
+        // What is still under way fails now that its connection goes; each command ends in an outcome.
         let Self { connection, mut in_flight, last_queue, lane, .. } = self;
         drop(connection);
         while let Some(done) = in_flight.next().await {
             lane.settle(done, unwritten);
         }
         lane.last_values.restore(last_queue.into_iter().map(|write| write.value).collect());
-        Ended::Broken(error)
+        ended
     }
 
     /// `None` when the sink is gone.
     async fn serve_until_broken(&mut self, unwritten: &mut Option<HealthJob>) -> Option<RedisError> {
         let room = self.lane.config.in_flight.max(1);
-        let mut last_tick = interval(self.lane.config.last_values.map_or(PING_EVERY, |last| last.interval));
+        let last_every = self.lane.config.last_values.map_or(PING_EVERY, |last| last.interval);
+        let mut last_tick = interval(last_every.max(Duration::from_millis(1)));
         last_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ping_tick = interval(PING_EVERY);
         ping_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -233,8 +238,8 @@ impl<'a> Session<'a> {
 
     /// Sends what is left and awaits every answer.
     async fn flush(&mut self, unwritten: &mut Option<HealthJob>) {
-        self.queue_last_values();
         loop {
+            self.queue_last_values();
             if !self.last_in_flight && !self.last_queue.is_empty() {
                 self.send_last_values();
             }
@@ -287,15 +292,8 @@ impl<'a> Session<'a> {
         };
         let now = Instant::now();
         for value in self.lane.last_values.take() {
-            let is_due = self.expiry_set.get(&value.token).is_none_or(|&set| now - set >= config.expiry / 4);
-            if is_due {
-                self.expiry_set.insert(value.token, now);
-            }
-            self.last_queue.push_back(LastWrite {
-                key: self.keys.last(value.token),
-                value,
-                expiry: is_due.then_some(config.expiry),
-            });
+            let expiry = self.expiries.is_due(value.token, now, config.expiry).then_some(config.expiry);
+            self.last_queue.push_back(LastWrite { key: self.keys.last(value.token), value, expiry });
         }
     }
 

@@ -1,12 +1,14 @@
 //! Last values waiting to be written: the newest per instrument, so never more than there are instruments.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use market_model::InstrumentToken;
 use rustc_hash::FxHashMap;
 use snapshot_wire::EncodedBatch;
 use tick_pipeline::SnapshotBatch;
+use tokio::time::Instant;
 
 /// One value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,14 @@ pub(crate) struct LastValue {
 /// Filled by the sink, emptied by the writer.
 #[derive(Debug, Default)]
 pub(crate) struct LastValues(Mutex<FxHashMap<InstrumentToken, LastValue>>);
+
+/// Remembers when each key's expiry was set, so that not every write sets it again.
+#[derive(Debug, Default)]
+pub(crate) struct Expiries {
+    set: FxHashMap<InstrumentToken, Instant>,
+    /// Old entries are removed when there are this many.
+    prune_at: usize,
+}
 
 // === impl LastValues ===
 
@@ -62,9 +72,44 @@ impl LastValues {
     }
 }
 
+// === impl Expiries ===
+
+impl Expiries {
+    /// Whether the expiry of `token`'s key is to be set with a write at `now`; then it counts as set. That is four
+    /// times per `expiry`.
+    pub(crate) fn is_due(&mut self, token: InstrumentToken, now: Instant, expiry: Duration) -> bool {
+        let is_old = |set: &Instant| now.duration_since(*set) >= expiry / 4;
+        if self.set.get(&token).is_some_and(|set| !is_old(set)) {
+            return false;
+        }
+        if self.set.len() >= self.prune_at {
+            self.set.retain(|_, set| !is_old(set));
+            self.prune_at = (2 * self.set.len()).max(1024);
+        }
+        self.set.insert(token, now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expiry_is_set_four_times_in_its_length_and_forgotten_after() {
+        let (begin, expiry) = (Instant::now(), Duration::from_secs(400));
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut expiries = Expiries::default();
+        let token = InstrumentToken(1);
+        assert!(expiries.is_due(token, at(0), expiry));
+        assert!(!expiries.is_due(token, at(99), expiry));
+        assert!(expiries.is_due(token, at(100), expiry));
+        assert!(!expiries.is_due(token, at(199), expiry));
+        for n in 2..100_000 {
+            assert!(expiries.is_due(InstrumentToken(n), at(u64::from(n)), expiry));
+        }
+        assert!(expiries.set.len() <= 1024, "{}", expiries.set.len());
+    }
 
     fn value(token: u32, seq: u64) -> LastValue {
         LastValue {

@@ -99,3 +99,14 @@ async fn a_wrong_password_is_named_and_its_correction_is_noticed() {
     command::<()>(&admin, &["CONFIG", "SET", "requirepass", "wr0ng"]).await.unwrap();
     within(publisher.publish_until(|now| now.batches > 0)).await;
 }
+
+#[tokio::test]
+async fn health_records_that_never_arrive_are_counted() {
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let mut publisher = Publisher::start(&url, 1);
+    for seq in 1..=3 {
+        publisher.sink.health(&health_record(seq)).await.unwrap();
+    }
+    let (end, _) = publisher.finish().await;
+    assert_eq!((end.health_records, end.health_dropped), (0, 3));
+}
