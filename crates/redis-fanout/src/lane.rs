@@ -362,12 +362,15 @@ impl Lane {
             Done::LastValues { result: Ok(()), writes } => {
                 self.shared.last_values_written(writes.len() as u64);
             }
-            Done::LastValues { result: Err(_), writes } => {
+            Done::LastValues { result: Err(error), writes } => {
                 self.shared.last_values_failed(writes.len() as u64);
+                if error.is_answer() && !error.needs_reconnect() {
+                    return;
+                }
                 self.last_values.restore(writes.into_iter().map(|write| write.value).collect());
             }
             Done::Health { result: Ok(()), .. } => self.shared.health_written(),
-            // The server does not want it and will not want it later.
+            // Redis does not want it and will not want it later.
             Done::Health { result: Err(error), .. } if error.is_answer() && !error.needs_reconnect() => {
                 self.shared.health_dropped();
             }

@@ -18,7 +18,8 @@ pub struct RedisMetrics {
     pub duration: Histogram,
     /// `redis_last_values_written_total`.
     pub last_values: Counter,
-    /// `redis_last_values_failures_total`: writes that failed; the values are written again later.
+    /// `redis_last_values_failures_total`: writes that failed, wholly or in part. They are
+    /// repeated unless Redis refused them.
     pub last_values_failures: Counter,
     /// `redis_health_records_written_total`.
     pub health_records: Counter,

@@ -137,3 +137,22 @@ async fn the_health_stream_is_capped() {
     let kept: u64 = client(&server.url()).await.xlen("kg:v1:health").await.unwrap();
     assert!((50..=60).contains(&kept), "{kept}");
 }
+
+#[tokio::test]
+async fn a_key_of_another_type_costs_only_itself() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let redis = client(&server.url()).await;
+    let _: () = redis.set("kg:v1:last:257", "not a hash", None, None, false).await.unwrap();
+    let (mut sink, writer) = RedisSink::new(config(&server.url()), RedisMetrics::noop());
+    let status = sink.status();
+    sink.deliver(&batch(&catalog(3), 5)).await.unwrap();
+    drop(sink);
+    within(writer.run()).await;
+    for (token, kept) in [(1, Some("5")), (257, None), (513, Some("5"))] {
+        let seq: Result<String, _> = redis.hget(format!("kg:v1:last:{token}"), "seq").await;
+        assert_eq!(seq.ok().as_deref(), kept, "{token}");
+    }
+    let now = status.now();
+    assert_eq!((now.batches, now.publish_failures, now.connections_lost), (1, 0, 0));
+    assert_eq!(now.last_values, 0, "a script that failed in part counts as failed");
+}
