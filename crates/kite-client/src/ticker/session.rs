@@ -151,7 +151,9 @@ impl Connection {
     async fn judge(&mut self, session: &mut Session, now: Instant) -> (Instant, Option<End>) {
         let mut verdict = session.liveness.check(now);
         if let Verdict::Mute(_) | Verdict::PongMissing(_) = verdict {
-            // A process that was stopped for a while must not blame the server: what arrived meanwhile counts.
+            // A process that was stopped for a while must not blame the server: what arrived meanwhile counts. The
+            // timer may be seen before the sockets; a yield makes the runtime look at those.
+            tokio::task::yield_now().await;
             let end = self.take_ready(session).await;
             if end.is_some() {
                 return (now, end);

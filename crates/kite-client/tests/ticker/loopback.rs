@@ -95,6 +95,7 @@ async fn a_process_that_was_stopped_does_not_blame_the_server() {
     config.silence_after = Duration::from_millis(100);
     let (handle, _streams, _task, _login) = start(config);
     let (stream, _) = listener.accept().await.unwrap();
+    stream.set_nodelay(true).unwrap();
     let mut peer = Peer::upgrade(stream).await;
     for beat in 1..=10 {
         peer.heartbeat().await;
