@@ -1,9 +1,11 @@
-//! Conversations with Kite Connect. For now the ticker: market data and order updates over a pool of websockets
-//! that follow a desired state and tell, in order, everything they know about what they did not deliver.
+//! Conversations with Kite Connect: the ticker, which is market data and order updates over a pool of websockets
+//! that follow a desired state and tell, in order, everything they know about what they did not deliver; and of
+//! the REST API, so far, the instrument dump.
 //!
 //! This crate refuses to know where wishes come from, what happens to a tick, how a token is got, and the bytes
 //! themselves (`kite-wire` does). It starts no thread and no detached task, keeps no state in statics, and installs
-//! no metrics recorder.
+//! no metrics recorder. It logs no key and no token; but the websocket library writes the whole handshake at level
+//! trace, so a program that logs must keep the target `tungstenite` above that.
 //!
 //! ```
 //! # async fn example() -> Result<(), kite_client::KiteError> {

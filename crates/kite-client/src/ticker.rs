@@ -79,8 +79,9 @@ pub struct TickerStreams {
     /// Ticks and what is known about ticks that are missing, in order per connection. When it is full, ticks are
     /// dropped, counted, and told as a [`Gap`](market_model::Gap); everything else waits.
     pub feed: mpsc::Receiver<FeedEvent>,
-    /// Order updates, errors and notices. Read `/orders` after each [`FeedEvent::Reconnected`], because updates
-    /// may be lost while a connection is down. Drop it if nobody wants them.
+    /// Order updates, errors and notices of all connections; the server may send an update on each of them. Read
+    /// `/orders` after each [`FeedEvent::Reconnected`], because updates may be lost while a connection is down.
+    /// Drop it if nobody wants them.
     pub text: mpsc::Receiver<TextMessage>,
 }
 
@@ -155,9 +156,11 @@ impl Ticker {
         Ok((ticker, handle, streams))
     }
 
-    /// Keeps the connections up until `shutdown` is cancelled or the feed's receiver is dropped; then closes them
-    /// politely, delivers what still waits, and ends, within about twice
-    /// [`close_timeout`](TickerConfig::close_timeout).
+    /// Connects and keeps the connections up. The first one always stands, because order updates need no
+    /// subscription; the others stand while they have something to carry.
+    ///
+    /// Ends when `shutdown` is cancelled or the feed's receiver is dropped, after closing politely and delivering
+    /// what still waits: within about twice [`close_timeout`](TickerConfig::close_timeout).
     ///
     /// # Cancel safety
     /// Dropping the future drops every socket without a close frame. Nothing is left running.
