@@ -9,6 +9,7 @@ const ASCII_ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 ///
 /// Halves are split from all parts at once: 8 digits into 2 x 4, 4 x 2, 8 x 1. The multiplications divide by 100
 /// and by 10, exactly for numbers below 10000 and 100; no part reaches into its neighbour.
+#[inline(always)]
 const fn eight_digits(value: u32) -> u64 {
     let fours = (value / 10_000) as u64 | (((value % 10_000) as u64) << 32);
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
@@ -29,16 +30,35 @@ pub(crate) fn put_unsigned(room: &mut Room, value: u64) {
 
 #[inline(always)]
 fn put_short(room: &mut Room, value: u32) {
+    let (text, used) = short_text(value);
+    room.put_padded(text, used);
+}
+
+#[inline(always)]
+const fn short_text(value: u32) -> ([u8; 8], usize) {
     let digits = eight_digits(value);
     // Zero has one digit that counts.
     let leading = (digits | (1 << 56)).trailing_zeros() / 8;
     let text = (digits | ASCII_ZEROS) >> (8 * leading);
-    room.put_padded(text.to_le_bytes(), 8 - leading as usize);
+    (text.to_le_bytes(), 8 - leading as usize)
 }
 
+#[inline(always)]
 fn put_long(room: &mut Room, value: u64) {
-    put_unsigned(room, value / EIGHT);
-    room.put(&(eight_digits((value % EIGHT) as u32) | ASCII_ZEROS).to_le_bytes());
+    let (high, low) = (value / EIGHT, value % EIGHT);
+    if high < EIGHT {
+        put_short(room, high as u32);
+    } else {
+        put_short(room, (high / EIGHT) as u32);
+        put_eight(room, (high % EIGHT) as u32);
+    }
+    put_eight(room, low as u32);
+}
+
+#[inline(always)]
+fn put_eight(room: &mut Room, value: u32) {
+    let text = (eight_digits(value) | ASCII_ZEROS).to_le_bytes();
+    room.put_padded(text, text.len());
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ const DOUBLE: usize = 24;
 pub(crate) struct Json {
     room: Room,
     /// Text of the newest double of each [`Repeated`].
-    memos: [Memo; Repeated::COUNT],
+    memos: Option<Box<[Memo; Repeated::COUNT]>>,
 }
 
-/// A double and its text. Starts with a pattern that is no finite double.
+/// A double and its text.
 #[derive(Debug, Clone, Copy)]
 struct Memo {
     bits: u64,
@@ -52,38 +52,36 @@ impl Json {
     fn raw(&mut self, text: &str) {
         self.room.put(text.as_bytes());
     }
+}
 
-    /// The fraction of a price in units of 1e-7 rupee that is not a whole number of paise, without trailing zeros.
-    fn fine_fraction(&mut self, fraction: u32) {
-        let mut digits = [b'.'; 8];
-        let mut rest = fraction;
-        for digit in digits[1..].iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        let used = digits.iter().rposition(|&digit| digit != b'0').unwrap_or(0) + 1;
-        self.room.put_padded(digits, used);
+/// The fraction of a price in units of 1e-7 rupee that is not a whole number of paise, without trailing zeros.
+fn fine_fraction(fraction: u32) -> ([u8; 8], usize) {
+    let mut digits = [b'.'; 8];
+    let mut rest = fraction;
+    for digit in digits[1..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
+    (digits, digits.iter().rposition(|&digit| digit != b'0').unwrap_or(0) + 1)
+}
 
-    fn escaped(&mut self, text: &str) {
-        let mut clean = 0;
-        for (at, &byte) in text.as_bytes().iter().enumerate() {
-            if !needs_escape(byte) {
-                continue;
+/// `text` with its quotes, backslashes and control characters escaped. Rare enough to allocate.
+#[cold]
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\0'..='\x1f' => {
+                let byte = character as usize;
+                out.push_str("\\u00");
+                out.extend([HEX[byte >> 4], HEX[byte & 15]].map(char::from));
             }
-            self.raw(&text[clean..at]);
-            clean = at + 1;
-            match byte {
-                b'"' | b'\\' => self.room.put(&[b'\\', byte]),
-                b'\n' => self.raw("\\n"),
-                _ => {
-                    self.raw("\\u00");
-                    self.room.put(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-                }
-            }
+            _ => out.push(character),
         }
-        self.raw(&text[clean..]);
     }
+    out
 }
 
 const fn needs_escape(byte: u8) -> bool {
@@ -115,6 +113,7 @@ impl Writer for Json {
         self.raw("}");
     }
 
+    #[inline(always)]
     fn open_array(&mut self, _: usize) {
         self.raw("[");
     }
@@ -126,14 +125,16 @@ impl Writer for Json {
         }
     }
 
+    #[inline(always)]
     fn close_array(&mut self) {
         self.raw("]");
     }
 
+    #[inline(always)]
     fn text(&mut self, text: &str) {
         self.raw("\"");
         if text.bytes().any(needs_escape) {
-            self.escaped(text);
+            self.raw(&escaped(text));
         } else {
             self.raw(text);
         }
@@ -160,6 +161,7 @@ impl Writer for Json {
         self.unsigned(value.unsigned_abs());
     }
 
+    #[inline(always)]
     fn double(&mut self, value: f64) {
         if value.is_finite() {
             self.raw(zmij::Buffer::new().format_finite(value));
@@ -168,18 +170,11 @@ impl Writer for Json {
         }
     }
 
+    #[inline(always)]
     fn repeated(&mut self, which: Repeated, value: f64) {
-        let memo = &mut self.memos[which as usize];
+        let memo = &mut self.memos.get_or_insert_default()[which as usize];
         if memo.bits != value.to_bits() {
-            let mut buffer = zmij::Buffer::new();
-            let text = buffer.format_finite(value).as_bytes();
-            let Some(place) = memo.text.get_mut(..text.len()).filter(|_| value.is_finite()) else {
-                self.double(value);
-                return;
-            };
-            place.copy_from_slice(text);
-            memo.len = text.len();
-            memo.bits = value.to_bits();
+            *memo = Memo::of(value);
         }
         self.room.put_padded(memo.text, memo.len);
     }
@@ -197,21 +192,35 @@ impl Writer for Json {
             let (text, used) = HUNDREDTHS[(paise % 100) as usize];
             self.room.put_padded(text, usize::from(used));
         } else {
-            self.fine_fraction((magnitude % Price::SCALE.unsigned_abs()) as u32);
+            let (text, used) = fine_fraction((magnitude % Price::SCALE.unsigned_abs()) as u32);
+            self.room.put_padded(text, used);
         }
     }
 
+    #[inline(always)]
     fn boolean(&mut self, value: bool) {
         self.raw(if value { "true" } else { "false" });
     }
 
+    #[inline(always)]
     fn null(&mut self) {
         self.raw("null");
     }
 }
 
+impl Memo {
+    fn of(value: f64) -> Self {
+        let mut buffer = zmij::Buffer::new();
+        let written = if value.is_finite() { buffer.format_finite(value) } else { "null" };
+        let len = written.len().min(DOUBLE);
+        let mut text = [0; DOUBLE];
+        text[..len].copy_from_slice(&written.as_bytes()[..len]);
+        Self { bits: value.to_bits(), text, len }
+    }
+}
+
 impl Default for Memo {
     fn default() -> Self {
-        Self { bits: f64::NAN.to_bits(), text: [0; DOUBLE], len: 0 }
+        Self::of(0.0)
     }
 }

@@ -11,7 +11,17 @@ use crate::words::{
 use crate::writer::{Repeated, Writer, key};
 
 /// Writes `snapshot`; `instrument` is its row in the batch's catalog.
-pub(crate) fn write_tick(out: &mut impl Writer, snapshot: &Snapshot, instrument: Option<&Instrument>) {
+///
+/// The writer is moved to a local variable and every function of this module is inlined, so that the compiler can
+/// keep the write position in a register; through a reference each field would wait for the one before.
+pub(crate) fn write_tick<W: Writer>(out: &mut W, snapshot: &Snapshot, instrument: Option<&Instrument>) {
+    let mut local = std::mem::take(out);
+    write_fields(&mut local, snapshot, instrument);
+    *out = local;
+}
+
+#[inline(always)]
+fn write_fields(out: &mut impl Writer, snapshot: &Snapshot, instrument: Option<&Instrument>) {
     let tick = &snapshot.tick;
     let map = out.open_map(key!("instrument_token"));
     out.unsigned(u64::from(tick.token.0));
@@ -50,6 +60,7 @@ pub(crate) fn write_tick(out: &mut impl Writer, snapshot: &Snapshot, instrument:
     out.close_map(map);
 }
 
+#[inline(always)]
 fn write_instrument(out: &mut impl Writer, instrument: &Instrument) {
     out.key(key!("tradingsymbol"));
     out.text(&instrument.tradingsymbol);
@@ -70,6 +81,7 @@ fn write_instrument(out: &mut impl Writer, instrument: &Instrument) {
     }
 }
 
+#[inline(always)]
 fn write_date(out: &mut impl Writer, date: jiff::civil::Date) {
     let digit = |value: i32| b'0' + value.rem_euclid(10) as u8;
     let (year, month, day) = (i32::from(date.year()), i32::from(date.month()), i32::from(date.day()));
@@ -88,6 +100,7 @@ fn write_date(out: &mut impl Writer, date: jiff::civil::Date) {
     out.word(str::from_utf8(&text).unwrap_or_default());
 }
 
+#[inline(always)]
 fn write_quote(out: &mut impl Writer, quote: &QuoteTick) {
     out.key(key!("last_traded_quantity"));
     out.unsigned(u64::from(quote.last_traded_quantity));
@@ -101,6 +114,7 @@ fn write_quote(out: &mut impl Writer, quote: &QuoteTick) {
     out.unsigned(u64::from(quote.total_sell_quantity));
 }
 
+#[inline(always)]
 fn write_ohlc(out: &mut impl Writer, ohlc: &Ohlc) {
     out.key(key!("ohlc"));
     let map = out.open_map(key!("open"));
@@ -115,6 +129,7 @@ fn write_ohlc(out: &mut impl Writer, ohlc: &Ohlc) {
 }
 
 /// `change` has the operations of the official Python client in their order, so that it agrees to the last bit.
+#[inline(always)]
 fn write_change(out: &mut impl Writer, snapshot: &Snapshot) {
     let (Some(net), Some(ohlc)) = (snapshot.net_change(), snapshot.tick.ohlc()) else {
         return;
@@ -126,6 +141,7 @@ fn write_change(out: &mut impl Writer, snapshot: &Snapshot) {
     out.price(net);
 }
 
+#[inline(always)]
 fn write_full(out: &mut impl Writer, tick: &Tick) {
     if let TickBody::Full(full) = &tick.body {
         if let Some(at) = full.last_trade_time {
@@ -148,6 +164,7 @@ fn write_full(out: &mut impl Writer, tick: &Tick) {
     }
 }
 
+#[inline(always)]
 fn write_depth(out: &mut impl Writer, depth: &Depth) {
     out.key(key!("depth"));
     let map = out.open_map(key!("buy"));
@@ -157,6 +174,7 @@ fn write_depth(out: &mut impl Writer, depth: &Depth) {
     out.close_map(map);
 }
 
+#[inline(always)]
 fn write_levels(out: &mut impl Writer, levels: &[DepthLevel; 5]) {
     out.open_array(levels.len());
     for (index, level) in levels.iter().enumerate() {
@@ -172,6 +190,7 @@ fn write_levels(out: &mut impl Writer, levels: &[DepthLevel; 5]) {
     out.close_array();
 }
 
+#[inline(always)]
 fn write_greeks(out: &mut impl Writer, state: &GreeksState) {
     let reason = match state {
         GreeksState::NotAnOption => return,
@@ -195,6 +214,7 @@ fn is_finite(greeks: &OptionGreeks) -> bool {
     [iv, delta, gamma, vega, theta, rho, forward, rate, t_years].iter().all(|value| value.is_finite())
 }
 
+#[inline(always)]
 fn write_known(out: &mut impl Writer, greeks: &OptionGreeks) {
     let map = out.open_map(key!("iv"));
     out.double(greeks.iv);

@@ -41,7 +41,7 @@ pub(crate) enum Repeated {
 }
 
 /// A format under construction. Every value follows a key or an item mark.
-pub(crate) trait Writer {
+pub(crate) trait Writer: Default {
     /// What closes the last array and the object around it, after [`Writer::end_fields`].
     const TAIL: &'static str;
 
