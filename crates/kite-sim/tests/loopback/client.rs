@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
@@ -40,8 +41,8 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
-/// A ticker connection.
-pub(crate) struct Link(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// A ticker connection, and the moment after which waiting for it makes no sense.
+pub(crate) struct Link(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>, Instant);
 
 // === impl Sim ===
 
@@ -137,7 +138,7 @@ impl Sim {
     pub(crate) async fn try_connect(&self, api_key: &str, access_token: &str) -> Result<Link, u16> {
         let url = format!("ws://{}/?api_key={api_key}&access_token={access_token}", self.addr);
         match connect_async(url).await {
-            Ok((socket, _)) => Ok(Link(socket)),
+            Ok((socket, _)) => Ok(Link(socket, Instant::now() + PATIENCE)),
             Err(Error::Http(reply)) => Err(reply.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
@@ -188,8 +189,8 @@ impl Link {
 
     /// The next message; `None` when the connection ended.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("the server went silent");
-        message.and_then(Result::ok)
+        let message = tokio::time::timeout_at(self.1, self.0.next()).await;
+        message.expect("what the test waits for never came").and_then(Result::ok)
     }
 
     /// The next text frame, skipping binary ones.

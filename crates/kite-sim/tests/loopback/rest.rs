@@ -70,19 +70,26 @@ async fn refusals_read_like_kites() {
 }
 
 #[tokio::test]
-async fn too_many_requests_are_refused_by_class_and_key() {
-    let mut sim = Sim::start(SimConfig::default()).await;
-    let mut statuses = Vec::new();
-    for _ in 0..2 {
-        statuses.push(sim.get("/quote/ltp?i=NSE:INFY").await.status);
+async fn each_class_of_requests_has_its_own_budget() {
+    let paths = ["/quote/ltp?i=NSE:INFY", "/instruments/historical/256265/day?from=2026-11-02&to=2026-11-03"];
+    for (refused, served) in [(0, 1), (1, 0)] {
+        let mut config = SimConfig::default();
+        let budgets = [&mut config.limits.quote_per_second, &mut config.limits.historical_per_second];
+        for (at, budget) in budgets.into_iter().enumerate() {
+            *budget = if at == refused { 0 } else { 100 };
+        }
+        let mut sim = Sim::start(config).await;
+        sim.get(paths[refused]).await.is_error(429, "NetworkException", "Too many requests");
+        assert_eq!(sim.get(paths[served]).await.status, 200);
+        assert_eq!(sim.get("/user/profile").await.status, 200);
     }
-    assert_eq!(statuses, [200, 429]);
-    let mut others = Vec::new();
-    for _ in 0..14 {
-        others.push(sim.get("/user/profile").await);
-    }
-    let refused = others.iter().find(|reply| reply.status != 200).expect("ten a second");
-    refused.is_error(429, "NetworkException", "Too many requests");
+    let mut config = SimConfig::default();
+    config.limits.other_per_second = 0;
+    let mut sim = Sim::start(config).await;
+    assert_eq!(sim.get("/user/profile").await.status, 429);
+    assert_eq!(sim.get("/instruments").await.status, 429);
+    assert_eq!(sim.exchange_token("none", "none").await.status, 429);
+    assert_eq!(sim.get(paths[0]).await.status, 200);
 }
 
 fn rows(csv: &[u8]) -> Vec<InstrumentRow> {
