@@ -86,9 +86,16 @@ pub(crate) fn mills<V: Lanes>(z: V) -> V {
 }
 
 /// `1 - z M(z)` for `0 <= z <= 8.7`, absolutely accurate.
+///
+/// Near `z = 0` it falls steeply with `p = (z-5)/(z+5)`, so what the rounding of p lost is put back with a rough slope.
 #[inline(always)]
 pub(crate) fn gap<V: Lanes>(z: V) -> V {
-    ((z - 5.0) / (z + 5.0)).polynomial(&GAP)
+    let above = z * (z.splat(2.0) / (z + 5.0));
+    let p = above - 1.0;
+    let p_low = above - (p + 1.0);
+    let u = above.mul_add(z.splat(-0.5), z.splat(1.0));
+    let u2 = u * u;
+    (u2 * u2 * p_low).mul_add(z.splat(-3.13), p.polynomial(&GAP))
 }
 
 /// `M(z)` for `z >= -1`.

@@ -19,7 +19,7 @@ pub(crate) struct Moneyness<V: Lanes> {
     /// What the call is worth more than the put, with what its rounding lost.
     pub(crate) parity: V,
     pub(crate) parity_low: V,
-    /// The square root of the product of both legs.
+    /// The square root of the product of both legs, over `sqrt(2 pi)`.
     pub(crate) root: V,
     /// `(S-K)/(S+K)` squared, NaN where sums left the range of numbers.
     pub(crate) y: V,

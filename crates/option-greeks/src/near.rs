@@ -13,10 +13,6 @@ use crate::elementary::{Exp, exp, gap, ln_1p_small, ln_rough, mills};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
 
-/// `1/sqrt(2 pi)` and `sqrt(2 pi)`.
-pub(crate) const INVERSE_ROOT_2PI: f64 = 0.398_942_280_401_432_7;
-pub(crate) const ROOT_2PI: f64 = 2.506_628_274_631_000_2;
-
 /// Corners of the box.
 const LARGEST_Y: f64 = 0.0848;
 const LARGEST_A: f64 = 0.6;
@@ -67,7 +63,7 @@ pub(crate) fn eligible<V: Lanes>(m: &Moneyness<V>, time_value: V) -> V::Mask {
 
 /// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
 ///
-/// With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
+/// `beta` is `sqrt(2 pi)` times the price to match. With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
 /// with the weight `exp(-u^2/8)` on the variance, which moves it by `s^2 (c1 + c2 s^2)`.
 #[inline(always)]
 pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
@@ -78,11 +74,11 @@ pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
 /// The guess, and where its rational function holds; it fades beyond `s = 1`.
 #[inline(always)]
 pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
-    let k = ((a * INVERSE_ROOT_2PI) / beta).max(a.splat(1e-9));
+    let k = (a / beta).max(a.splat(1e-9));
     let l = ln_rough(k + 1.0);
     let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
     let inverse = a.splat(1.0) / (p * q);
-    let bachelier = (k * beta) * ((q * q) * (inverse * ROOT_2PI));
+    let bachelier = (k * beta) * ((q * q) * inverse);
     let s2 = bachelier * bachelier;
     let inverse_q = inverse * p;
     let c1 = l.polynomial(&SEED_C1) * inverse_q;
@@ -96,10 +92,10 @@ pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
 pub(crate) fn odd_at<V: Lanes>(a: V, s: V) -> (V, V) {
     let inverse = s.splat(1.0) / s;
     let z = a * inverse;
-    (inverse, odd_part(z * z, gap(z), (s * s) * 0.25))
+    (inverse, odd_part::<V, false>(z * z, gap(z), (s * s) * 0.25))
 }
 
-/// `beta/b'` at a guess: the price asked for, in the unit in which `s O` is the price of the guess.
+/// `beta / (sqrt(2 pi) b')` at a guess: the price asked for, in the unit in which `s O` is the price of the guess.
 ///
 /// It comes as `high (1 + fraction)`, since rounding it to one number would be the largest error of all. For the same
 /// reason `z^2` carries what its own rounding lost.
@@ -113,7 +109,7 @@ pub(crate) fn market<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V) -> (V,
     let twice = z2 + t2;
     let twice_low = z2_low + (t2 - (twice - z2));
     let Exp { n, fraction } = exp(twice * 0.5, twice_low * 0.5);
-    ((beta * ROOT_2PI).add_exponent(n), fraction)
+    (beta.add_exponent(n), fraction)
 }
 
 /// One step of order four from a guess to the solution of `b(a, s) = beta`: the relative correction, and where the step
@@ -140,9 +136,10 @@ pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> 
 /// `O = (M(z-t) - M(z+t)) / 2t` by its Taylor series in `t^2`, from `gap = 1 - z M(z)`.
 ///
 /// The terms are odd derivatives of `M`, which follow a three-term recurrence: with `B_k` the k-th over `(2k+1)!`,
-/// `B_(k+1) = ((z^2 + 4k+3) B_k - B_(k-1)) / ((2k+2)(2k+3))`. Nothing cancels, however small `t` is.
+/// `B_(k+1) = ((z^2 + 4k+3) B_k - B_(k-1)) / ((2k+2)(2k+3))`. Nothing cancels, however small `t` is. Ten terms reach the
+/// last bit for `t <= 0.35`; `MANY` takes thirteen, for `t <= 0.7`.
 #[inline(always)]
-pub(crate) fn odd_part<V: Lanes>(z2: V, gap: V, t2: V) -> V {
+pub(crate) fn odd_part<V: Lanes, const MANY: bool>(z2: V, gap: V, t2: V) -> V {
     let b0 = gap;
     let b1 = (z2 + 3.0).mul_add(b0, z2.splat(-1.0)) * (1.0 / 6.0);
     let b2 = odd_term::<V, 1>(z2, b1, b0);
@@ -158,7 +155,15 @@ pub(crate) fn odd_part<V: Lanes>(z2: V, gap: V, t2: V) -> V {
         let b7 = odd_term::<V, 6>(z2, b6, b5);
         let b8 = odd_term::<V, 7>(z2, b7, b6);
         let b9 = odd_term::<V, 8>(z2, b8, b7);
-        let rest = b9.mul_add(t2, b8).mul_add(t2, b7).mul_add(t2, b6).mul_add(t2, b5);
+        let last = if MANY {
+            let b10 = odd_term::<V, 9>(z2, b9, b8);
+            let b11 = odd_term::<V, 10>(z2, b10, b9);
+            let b12 = odd_term::<V, 11>(z2, b11, b10);
+            b12.mul_add(t2, b11).mul_add(t2, b10).mul_add(t2, b9)
+        } else {
+            b9
+        };
+        let rest = last.mul_add(t2, b8).mul_add(t2, b7).mul_add(t2, b6).mul_add(t2, b5);
         V::select(few, t2.splat(0.0), rest)
     };
     rest.mul_add(t2, b4).mul_add(t2, b3).mul_add(t2, b2).mul_add(t2, b1).mul_add(t2, b0)
@@ -204,12 +209,12 @@ pub(crate) fn tame<V: Lanes>(m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
     (V::select(inside, m.a, s.splat(0.0)), V::select(inside, s, s.splat(0.5)), inside)
 }
 
-/// `b'` at a total volatility in the box.
+/// `sqrt(2 pi) b'` at a total volatility in the box.
 #[inline(always)]
 pub(crate) fn slope<V: Lanes>(a: V, s: V, inverse: V) -> V {
     let z = a * inverse;
     let exponent = z.mul_add(z, (s * s) * 0.25) * -0.5;
-    exp(exponent, s.splat(0.0)).value() * INVERSE_ROOT_2PI
+    exp(exponent, s.splat(0.0)).value()
 }
 
 /// The normalised problem at a total volatility in the box, from the parts of [`odd_at`].

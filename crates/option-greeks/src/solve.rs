@@ -20,6 +20,16 @@ pub(crate) const VECTORS: usize = 12;
 /// Options per block at the greatest width.
 pub(crate) const LARGEST_BLOCK: usize = VECTORS * WIDEST;
 
+/// Runs one stage over all vectors.
+macro_rules! stages {
+    ($items:expr, $($stage:ident),*) => {
+        $(
+            for item in $items.iter_mut() {
+                item.$stage();
+            }
+        )*
+    };
+}
 /// A chain to be solved. `COLUMNS` is 1 for the volatility alone, 6 with the five Greeks, 10 with all.
 pub(crate) struct Solve<'a, const COLUMNS: usize> {
     pub(crate) chain: Chain<'a>,
@@ -162,7 +172,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         }
     }
 
-    /// The wide kernel over `n` refused options of the block at `start`.
+    /// The wide kernel over `n` refused options of the block at `start`, in stages too.
     #[inline(always)]
     fn wide_block<V: Lanes, const SPOT: bool>(
         &mut self,
@@ -172,30 +182,39 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         n: usize,
         refused: &Refused,
     ) {
+        let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
+        let mut items = [Wide::new::<SPOT>(terms, lane, lane, lane); VECTORS];
+        for (j, item) in items[..vectors].iter_mut().enumerate() {
+            let i = j * V::WIDTH;
+            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
+            *item = Wide::new::<SPOT>(terms, strike, sign, lane.load(&refused.number[i..]));
+        }
+        stages!(items[..vectors], round, round, guess, improve, improve, finish);
         let mut results = [[0.0; WIDEST]; COLUMNS];
         let (mut time_value, mut room) = ([0.0; WIDEST], [0.0; WIDEST]);
-        let mut i = 0;
-        while i < n {
-            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
-            let price = lane.load(&refused.number[i..]);
-            let solved = wide_lanes::<V, SPOT>(terms, strike, sign, price);
-            solved.time_value.store(&mut time_value);
-            solved.room.store(&mut room);
-            solved.volatility.store(&mut results[0]);
+        for (j, item) in items[..vectors].iter().enumerate() {
+            let i = j * V::WIDTH;
+            item.time_value.store(&mut time_value);
+            item.room.store(&mut room);
+            item.volatility(terms).store(&mut results[0]);
             if COLUMNS > 1 {
+                let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
                 let mut columns = results.each_mut().map(|column| &mut column[..]);
-                solved.greeks::<SPOT>(terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
+                let price = lane.load(&refused.number[i..]);
+                item.greeks::<SPOT>(terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
             }
-            for j in 0..V::WIDTH.min(n - i) {
-                let (at, strike, price) =
-                    (start + usize::from(refused.place[i + j]), refused.strike[i + j], refused.number[i + j]);
-                let status = refusal(strike, price, time_value[j], room[j], results[0][j]);
+            for lane in 0..V::WIDTH.min(n - i) {
+                let (at, strike, price) = (
+                    start + usize::from(refused.place[i + lane]),
+                    refused.strike[i + lane],
+                    refused.number[i + lane],
+                );
+                let status = refusal(strike, price, time_value[lane], room[lane], results[0][lane]);
                 self.status[at] = status;
                 for (column, result) in self.columns.iter_mut().zip(&results) {
-                    column[at] = if status == Status::Ok { result[j] } else { f64::NAN };
+                    column[at] = if status == Status::Ok { result[lane] } else { f64::NAN };
                 }
             }
-            i += V::WIDTH;
         }
     }
 }
@@ -273,8 +292,8 @@ pub(crate) fn signs<V: Lanes>(lane: V, kinds: &[OptionKind]) -> V {
     lane.signs(bytes)
 }
 
-/// `x`, `b` and about the total volatility of an option in the middle of the box.
-const HARMLESS: (f64, f64, f64) = (0.1, 0.041, 0.2);
+/// `x`, `sqrt(2 pi) b` and about the total volatility of an option in the middle of the box.
+const HARMLESS: (f64, f64, f64) = (0.1, 0.103, 0.2);
 
 /// The legs of the outside option at the solution, scaled so that they reproduce the time value.
 #[inline(always)]
@@ -319,35 +338,59 @@ fn volatility<V: Lanes>(terms: &Terms, guess: V, correction: V) -> V {
     high + high.mul_add(correction, low)
 }
 
-/// What the wide kernel found.
+/// A vector of options on its way through the wide kernel.
+#[derive(Clone, Copy)]
 struct Wide<V: Lanes> {
     moneyness: Moneyness<V>,
     time_value: V,
     room: V,
-    total: V,
-    volatility: V,
-}
-
-/// The wide kernel from inputs to volatility.
-#[inline(always)]
-fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, price: V) -> Wide<V> {
-    let moneyness = moneyness::wide::<V, SPOT>(terms, strike);
-    let time_value = moneyness.time_value(terms, sign, price);
-    let room = moneyness.room(terms, strike, sign, price);
-    let solution = wide::Target::new(&moneyness, time_value, room).solve(moneyness.a, moneyness.a_low);
-    Wide {
-        moneyness,
-        time_value,
-        room,
-        total: solution.total(),
-        volatility: volatility(terms, solution.guess, solution.correction),
-    }
+    target: wide::Target<V>,
+    trial: wide::Trial<V>,
+    guess: V,
+    correction: V,
 }
 
 impl<V: Lanes> Wide<V> {
     #[inline(always)]
+    fn new<const SPOT: bool>(terms: &Terms, strike: V, sign: V, price: V) -> Self {
+        let moneyness = moneyness::wide::<V, SPOT>(terms, strike);
+        let time_value = moneyness.time_value(terms, sign, price);
+        let room = moneyness.room(terms, strike, sign, price);
+        let target = wide::Target::new(&moneyness, time_value, room);
+        let zero = strike.splat(0.0);
+        Self { moneyness, time_value, room, target, trial: target.start(), guess: zero, correction: zero }
+    }
+
+    /// One round of the rough guess.
+    #[inline(always)]
+    fn round(&mut self) {
+        self.trial = self.target.round(self.moneyness.a, self.trial);
+    }
+
+    #[inline(always)]
+    fn guess(&mut self) {
+        self.guess = self.target.guess(self.moneyness.a, self.trial);
+    }
+
+    #[inline(always)]
+    fn improve(&mut self) {
+        self.guess = self.target.improve(self.moneyness.a, self.moneyness.a_low, self.guess);
+    }
+
+    #[inline(always)]
+    fn finish(&mut self) {
+        self.correction = self.target.finish(self.moneyness.a, self.moneyness.a_low, self.guess);
+    }
+
+    #[inline(always)]
+    fn volatility(&self, terms: &Terms) -> V {
+        volatility(terms, self.guess, self.correction)
+    }
+
+    #[inline(always)]
     fn greeks<const SPOT: bool>(&self, terms: &Terms, strike: V, sign: V, price: V) -> Sensitivities<V> {
-        let outside = wide::outside(terms, &self.moneyness, strike, self.total);
+        let total = self.guess.mul_add(self.correction, self.guess);
+        let outside = wide::outside(terms, &self.moneyness, strike, total);
         sensitivities::<V, SPOT>(terms, self.moneyness.above, strike, sign, &outside, price)
     }
 }
@@ -432,8 +475,10 @@ fn one<V: Lanes, const SPOT: bool>(
             return Ok(volatility(terms, seed.s, correction).first());
         }
     }
-    let solved = wide_lanes::<V, SPOT>(terms, k, th, p);
-    let volatility = solved.volatility.first();
+    let mut items = [Wide::new::<SPOT>(terms, k, th, p)];
+    stages!(items, round, round, guess, improve, improve, finish);
+    let [solved] = items;
+    let volatility = solved.volatility(terms).first();
     match refusal(strike, price, solved.time_value.first(), solved.room.first(), volatility) {
         Status::Ok => Ok(volatility),
         status => Err(status),

@@ -27,7 +27,7 @@ pub(crate) struct Terms {
     pub(crate) strike_shift: DoubleDouble,
     /// The dearest a call can be, in kernel money: the whole spot leg.
     pub(crate) call_maximum: DoubleDouble,
-    /// The square root of the spot leg times that of the discounting of the strike leg, in kernel money.
+    /// The square root of the spot leg times that of the discounting of the strike leg, over `sqrt(2 pi)`.
     pub(crate) root: f64,
     /// `sqrt(T)` and its reciprocal.
     pub(crate) root_t: f64,
@@ -94,7 +94,7 @@ impl Terms {
             spot_shift: DoubleDouble::default(),
             strike_shift: DoubleDouble::default(),
             call_maximum: DoubleDouble { high: underlying, low: 0.0 },
-            root: underlying.sqrt(),
+            root: scaled_root(underlying),
             root_t,
             inverse_root_t: inverse_root(years, root_t),
             spot_discount: 1.0,
@@ -147,7 +147,7 @@ impl Terms {
             spot_shift,
             strike_shift,
             call_maximum,
-            root: call_maximum.high.sqrt() * strike_discount.sqrt(),
+            root: scaled_root(call_maximum.high) * strike_discount.sqrt(),
             spot_discount: call_maximum.high / spot,
             whole_spot: call_maximum.high,
             strike_discount,
@@ -155,6 +155,17 @@ impl Terms {
             ..self
         }
     }
+}
+
+/// `sqrt(x / 2 pi)`, rounded once.
+#[inline(always)]
+fn scaled_root(x: f64) -> f64 {
+    let inverse = DoubleDouble { high: 0.398_942_280_401_432_7, low: -2.492_327_202_277_73e-17 };
+    let root = x.sqrt();
+    let square = DoubleDouble::product(root, root);
+    let low = ((x - square.high) - square.low) / (root + root);
+    let scaled = inverse.times(root);
+    scaled.high + (scaled.low + low * inverse.high)
 }
 
 /// `1/sqrt(t)` to twice the digits, from the rounded root and one Newton step each.

@@ -6,22 +6,24 @@
 
 use std::f64::consts::{LN_2, PI};
 
-use crate::elementary::{Exp, exp, gap_wide, ln, ln_1p_small, ln_rough, mills_wide};
+use crate::elementary::{Exp, exp, gap, gap_wide, ln, ln_1p_small, ln_rough, mills_wide};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
-use crate::near::{INVERSE_ROOT_2PI, ROOT_2PI, bachelier_seed, odd_part};
+use crate::near::{bachelier_seed, odd_part};
 use crate::sensitivities::{Outside, whole_minus};
 use crate::terms::Terms;
 
+/// `ln sqrt(2 pi)`.
+const LN_ROOT_2PI: f64 = 0.918_938_533_204_672_8;
 /// Below this the odd part is taken by series, as the difference of two Mills ratios would cancel.
-const SERIES_S: f64 = 0.7;
-const SERIES_ZT: f64 = 0.3;
+const SERIES_S: f64 = 1.4;
+const SERIES_ZT: f64 = 0.4;
 /// Below this the price is lifted by 2^300, so that it is a normal number with room below.
 const TINY: f64 = 1e-250;
 const LIFT: f64 = 2.037_035_976_334_486e90; // 2^300
 const LIFT_EXPONENT: f64 = 300.0;
 
-/// What is to be matched: the time value, or what is missing to the maximum, over `sqrt(UK)`.
+/// What is to be matched: the time value, or what is missing to the maximum, over `sqrt(UK / 2 pi)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<V: Lanes> {
     amount: V,
@@ -31,11 +33,11 @@ pub(crate) struct Target<V: Lanes> {
     lower: V::Mask,
 }
 
-/// Total volatility as a number and a small relative correction not yet applied.
+/// A rough total volatility, and the ratio of Mills ratios at it.
 #[derive(Clone, Copy)]
-pub(crate) struct Solution<V> {
-    pub(crate) guess: V,
-    pub(crate) correction: V,
+pub(crate) struct Trial<V> {
+    s: V,
+    overlap: V,
 }
 
 impl<V: Lanes> Target<V> {
@@ -50,44 +52,52 @@ impl<V: Lanes> Target<V> {
         Self { amount, exponent: V::select(tiny, zero - LIFT_EXPONENT, zero), lower }
     }
 
-    /// The total volatility that meets the target, for positive amounts.
+    /// Before the first round of [`Target::round`].
     #[inline(always)]
-    pub(crate) fn solve(&self, a: V, a_low: V) -> Solution<V> {
-        let mut s = self.seed(a);
-        for _ in 0..2 {
-            let state = self.state(a, a_low, s);
-            let residual = ln(state.exp.times(self.amount * ROOT_2PI) / state.sum);
-            let correction = state.householder(residual);
-            s = correction.max(s.splat(-0.6)).min(s.splat(2.0)).mul_add(s, s);
-        }
-        // The last step forms the residual without the rounding of the product, and is not applied yet.
-        let state = self.state(a, a_low, s);
-        let amount = self.amount * ROOT_2PI;
-        let market = state.exp.scaled(amount);
-        let residual = market.mul_add(state.exp.fraction, market - state.sum) / state.sum;
-        Solution { guess: s, correction: state.householder(ln_1p_small(residual)) }
+    pub(crate) fn start(&self) -> Trial<V> {
+        let zero = self.amount.splat(0.0);
+        Trial { s: zero + 1.0, overlap: V::select(self.lower, zero, zero + 0.5) }
     }
 
-    /// A first guess, good to a few percent: the Bachelier formula near the money, elsewhere a fixed point of
-    /// `b = exp(-a/2) N(-h) (1 - rho)` with `h = z - t` and `rho` a ratio of Mills ratios; above, `1 + rho`, `h = t - z`.
+    /// A better guess, good to a few percent after three rounds: `b = exp(-a/2) N(-h) (1 - rho)` with `h = z - t` and
+    /// `rho` a ratio of Mills ratios, as a fixed point; for the complement `1 + rho` and `h = t - z`.
     #[inline(always)]
-    fn seed(&self, a: V) -> V {
+    pub(crate) fn round(&self, a: V, trial: Trial<V>) -> Trial<V> {
         let one = a.splat(1.0);
-        let log_chance = -(ln_rough(self.amount) + self.exponent * LN_2) - a * 0.5;
-        let mut overlap = V::select(self.lower, a.splat(0.0), one.splat(0.5));
-        let mut s = one;
-        for _ in 0..3 {
-            let factor = V::select(self.lower, one - overlap, one + overlap).max(one.splat(1e-7));
-            let h = quantile(log_chance + ln_rough(factor));
-            let root = h.mul_add(h, a + a).sqrt();
-            let wider = (root + h).max(one.splat(1e-3));
-            let narrow = (a + a) / wider;
-            s = V::select(self.lower, narrow, wider);
-            overlap = mills_denominator(h) / mills_denominator(h + narrow);
-        }
+        let log_chance = a.splat(LN_ROOT_2PI) - (ln_rough(self.amount) + self.exponent * LN_2) - a * 0.5;
+        let factor = V::select(self.lower, one - trial.overlap, one + trial.overlap).max(one.splat(1e-7));
+        let h = quantile(log_chance + ln_rough(factor));
+        let root = h.mul_add(h, a + a).sqrt();
+        let wider = (root + h).max(one.splat(1e-3));
+        let narrow = (a + a) / wider;
+        let overlap = mills_denominator(h) / mills_denominator(h + narrow);
+        Trial { s: V::select(self.lower, narrow, wider), overlap }
+    }
+
+    /// The guess to start from: near the money the Bachelier formula is better than the fixed point.
+    #[inline(always)]
+    pub(crate) fn guess(&self, a: V, trial: Trial<V>) -> V {
         let (bachelier, trusted) = bachelier_seed(a, self.amount);
-        let near = (self.lower & trusted) & (a.lt(one.splat(1.2)) & self.exponent.eq(one.splat(0.0)));
-        V::select(near, bachelier, s)
+        let near = (self.lower & trusted) & (a.lt(a.splat(1.2)) & self.exponent.eq(a.splat(0.0)));
+        V::select(near, bachelier, trial.s)
+    }
+
+    /// One step of order four from any guess.
+    #[inline(always)]
+    pub(crate) fn improve(&self, a: V, a_low: V, s: V) -> V {
+        let state = self.state(a, a_low, s);
+        let residual = ln(state.exp.times(self.amount) / state.sum);
+        let correction = state.householder(residual);
+        correction.max(s.splat(-0.6)).min(s.splat(2.0)).mul_add(s, s)
+    }
+
+    /// The last step: it forms the residual without the rounding of the product. Answers the relative correction.
+    #[inline(always)]
+    pub(crate) fn finish(&self, a: V, a_low: V, s: V) -> V {
+        let state = self.state(a, a_low, s);
+        let market = state.exp.scaled(self.amount);
+        let residual = market.mul_add(state.exp.fraction, market - state.sum) / state.sum;
+        state.householder(ln_1p_small(residual))
     }
 
     #[inline(always)]
@@ -138,14 +148,6 @@ impl<V: Lanes> State<V> {
     }
 }
 
-impl<V: Lanes> Solution<V> {
-    /// The total volatility.
-    #[inline(always)]
-    pub(crate) fn total(&self) -> V {
-        self.guess.mul_add(self.correction, self.guess)
-    }
-}
-
 /// `M(z-t) - M(z+t)`: by series where the difference given would cancel.
 #[inline(always)]
 fn series_or<V: Lanes>(difference: V, s: V, z: V, z2: V, t2: V) -> V {
@@ -153,7 +155,9 @@ fn series_or<V: Lanes>(difference: V, s: V, z: V, z2: V, t2: V) -> V {
     if series.bits() == 0 {
         return difference;
     }
-    V::select(series, s * odd_part(z2, gap_wide(z), t2), difference)
+    let near = z.lt(z.splat(8.6));
+    let gap = V::select(near, gap(z.min(z.splat(8.6))), gap_wide(z));
+    V::select(series, s * odd_part::<V, true>(z2, gap, t2), difference)
 }
 
 /// The option outside the money at a total volatility, for any positive `s`.
@@ -165,7 +169,7 @@ pub(crate) fn outside<V: Lanes>(terms: &Terms, m: &Moneyness<V>, strike: V, s: V
     let t = (s * 0.5).min(far);
     let (z2, t2) = (z * z, t * t);
     let exponent = ((z2 + t2) * -0.5).max(s.splat(-1300.0));
-    let weight = exp(exponent, s.splat(0.0)).times(m.root * (terms.discount * INVERSE_ROOT_2PI));
+    let weight = exp(exponent, s.splat(0.0)).times(m.root * terms.discount);
     // Beyond the maximum of vega the larger leg is nearly whole: take what is missing.
     let high = (z - t).lt(s.splat(-0.5));
     let distance = V::select(high, t - z, z - t);

@@ -28,7 +28,7 @@ struct Bounds {
 #[test]
 fn own_rows() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/options.csv");
-    let bounds = Bounds { iv_black76: 3.0, iv_spot: 3.0, greeks: [5.0; 10] };
+    let bounds = Bounds { iv_black76: 1.5, iv_spot: 1.5, greeks: [4.0; 10] };
     assert_eq!(check(&path, &bounds), 60);
 }
 
@@ -40,7 +40,7 @@ fn reference_rows() {
         println!("skipped: {} is absent", path.display());
         return;
     }
-    let bounds = Bounds { iv_black76: 3.0, iv_spot: 12.0, greeks: [16.0; 10] };
+    let bounds = Bounds { iv_black76: 1.5, iv_spot: 12.0, greeks: [2.5, 5.0, 4.0, 4.0, 4.5, 5.1, 7.5, 15.5, 4.0, 9.0] };
     assert!(check(&path, &bounds) > 4000);
 }
 
