@@ -26,6 +26,7 @@ mod coefficients;
 mod double_double;
 mod elementary;
 mod engine;
+mod expiry;
 mod forward;
 mod greeks;
 mod inputs;
@@ -42,7 +43,11 @@ mod wide;
 
 pub use chain::{AllColumns, Chain, GreeksColumns, PriceColumns, VolatilityChain};
 pub use engine::{Engine, Path};
-pub use forward::{ForwardError, ImpliedForward, ParityQuote, implied_forward};
+pub use expiry::{MINUTES_PER_YEAR, calendar_years, settlement_forward, variance_years};
+pub use forward::{
+    ForwardError, ImpliedForward, OutsideQuote, ParityFit, ParityQuote, fit_parity, implied_forward,
+    outside_quotes,
+};
 pub use greeks::{CALENDAR_DAYS_PER_YEAR, Greeks};
 pub use inputs::{OptionInputs, OptionKind, PricingModel};
 pub use status::{ImpliedVolError, PricingError, Status};

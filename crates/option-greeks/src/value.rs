@@ -158,24 +158,32 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             let mut columns = results.each_mut().map(|column| &mut column[..]);
             values.price.store(columns[0]);
             values.store_greeks(0..WIDEST, &mut columns);
-            for j in 0..V::WIDTH.min(n - i) {
-                let at = start + usize::from(refused.place[i + j]);
-                let status = status(terms, refused.strike[i + j], refused.number[i + j]);
+            for lane in 0..V::WIDTH.min(n - i) {
+                let (at, strike) = (start + usize::from(refused.place[i + lane]), refused.strike[i + lane]);
+                let status = status(terms, strike, refused.number[i + lane]);
                 self.status[at] = status;
-                let limit = match status {
-                    Status::Ok => None,
+                let values = match status {
+                    Status::Ok => results.map(|column| column[lane]),
                     Status::ZeroVol => {
-                        Some(limits::zero_volatility(terms, refused.strike[i + j], refused.sign[i + j]))
+                        first_columns(&limits::zero_volatility(terms, strike, refused.sign[i + lane]))
                     }
-                    _ => Some(limits::NAN_GREEKS),
+                    _ => [f64::NAN; COLUMNS],
                 };
-                for (c, column) in self.columns.iter_mut().enumerate() {
-                    column[at] = limit.as_ref().map_or(results[c][j], |limit| limit.columns()[c]);
+                for (column, value) in self.columns.iter_mut().zip(values) {
+                    column[at] = value;
                 }
             }
             i += V::WIDTH;
         }
     }
+}
+
+/// As many of the Greeks as there are columns.
+#[inline(always)]
+fn first_columns<const COLUMNS: usize>(greeks: &Greeks) -> [f64; COLUMNS] {
+    let mut values = [f64::NAN; COLUMNS];
+    values.iter_mut().zip(greeks.columns()).for_each(|(value, column)| *value = column);
+    values
 }
 
 /// Whether an option has a price, apart from what the call shares.

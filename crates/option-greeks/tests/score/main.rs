@@ -40,7 +40,11 @@ fn reference_rows() {
         println!("skipped: {} is absent", path.display());
         return;
     }
-    let bounds = Bounds { iv_black76: 1.5, iv_spot: 12.0, greeks: [2.5, 5.0, 4.0, 4.0, 4.5, 5.1, 7.5, 15.5, 4.0, 9.0] };
+    let bounds = Bounds {
+        iv_black76: 1.5,
+        iv_spot: 12.0,
+        greeks: [2.5, 5.0, 4.0, 4.0, 4.5, 5.1, 7.5, 15.5, 4.0, 9.0],
+    };
     assert!(check(&path, &bounds) > 4000);
 }
 
