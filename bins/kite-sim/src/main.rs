@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use kite_sim::Simulator;
+use kite_sim::{SimError, Simulator};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -42,6 +42,10 @@ async fn serve(args: Args) -> ExitCode {
     let apps = config.apps.clone();
     let simulator = match Simulator::bind(config, listen).await {
         Ok(simulator) => simulator,
+        Err(error @ SimError::Config { .. }) => {
+            fail(&error);
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
         Err(error) => return fail(&error),
     };
     if say(&args::welcome(simulator.addr(), &apps)).is_err() {
