@@ -4,8 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KiteError {
-    /// The ticker address is not `ws://host[:port][/path]` or `wss://...`.
-    #[error("ticker url is not usable: {reason}; write ws://host:port or wss://host")]
+    /// An address is not `ws://host[:port][/path]` (ticker) or `http://host[:port]` (REST), or either with TLS.
+    #[error("the url is not usable: {reason}; write scheme://host:port")]
     InvalidUrl {
         /// What is wrong with it. Never repeats the address.
         reason: &'static str,

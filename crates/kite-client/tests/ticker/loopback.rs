@@ -141,7 +141,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
     };
     check(
         |config| config.url = "https://ws.kite.trade".to_owned(),
-        "ticker url is not usable: its scheme is neither ws nor wss; write ws://host:port or wss://host",
+        "the url is not usable: its scheme is neither ws nor wss; write scheme://host:port",
     );
     check(|config| config.feed_capacity = 1, "ticker setting feed_capacity is not usable: at least 2");
     check(
