@@ -1,5 +1,7 @@
 //! The instrument dump over real HTTP: what is read, and how each refusal is named.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::io::Write;
 
 use flate2::Compression;
