@@ -67,9 +67,9 @@ impl Gateway {
         let stages = Stages::add_to(&mut supervisor, config.shutdown_deadline);
 
         // Accounts: the configured ones, or one on a simulated market of our own.
-        let accounts = match config.accounts.is_empty() {
-            false => config.accounts.clone(),
-            true => vec![start_simulator(&config, &mut supervisor, &stages).await?],
+        let (accounts, clock) = match config.accounts.is_empty() {
+            false => (config.accounts.clone(), clock),
+            true => start_simulator(&config, clock, &mut supervisor, &stages).await?,
         };
         let sim = accounts.iter().any(|account| account.simulated);
 
@@ -225,17 +225,21 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
+/// Starts the simulated market. When its time runs at another speed, the whole gateway lives in that time: the
+/// Greeks would otherwise count down to an expiry on another clock than the prices.
 async fn start_simulator(
     config: &Config,
+    clock: Arc<dyn Clock>,
     supervisor: &mut Supervisor,
     stages: &Stages,
-) -> Result<Account, StartError> {
+) -> Result<(Vec<Account>, Arc<dyn Clock>), StartError> {
     let (simulator, account) = simulator::bind(config.sim).await?;
+    let clock = if config.sim.speed == 1.0 { clock } else { Arc::new(simulator.clock()) };
     supervisor.spawn_once(TaskSpec::critical("simulator", stages.support), |stop| async move {
         simulator.run(stop).await;
         TaskExit::Cancelled
     });
-    Ok(account)
+    Ok((vec![account], clock))
 }
 
 /// Sink and writer are one task: when either panics, both are made anew on the same queue.

@@ -68,7 +68,10 @@ const MEANINGS: [(&str, &str); 48] = [
     ("redis_published_bytes_total", "Payload bytes of them."),
     ("redis_publish_duration_seconds", "Hand-over to Redis' answer."),
     ("redis_last_values_written_total", "Latest-value hashes written."),
-    ("redis_last_values_failures_total", "Writes of them that failed; tried again later unless Redis refused the key itself."),
+    (
+        "redis_last_values_failures_total",
+        "Writes of them that failed; tried again later unless Redis refused the key itself.",
+    ),
     ("redis_health_records_written_total", "Records added to the health stream."),
     ("redis_health_records_dropped_total", "Health records that did not reach Redis."),
     ("redis_connections", "Connections to Redis that stand."),
