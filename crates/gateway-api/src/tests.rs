@@ -151,6 +151,16 @@ impl Served {
     }
 }
 
+/// Waits, not for long, until there are `wanted` clients on the hub.
+async fn until_clients(hub: &StreamHub, wanted: usize) {
+    let reached = async {
+        while hub.stats().clients != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("not {wanted} clients but {:?}", hub.stats()));
+}
+
 impl Answer {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
@@ -196,13 +206,16 @@ impl Client {
 
     /// The next message of this type; heartbeats are skipped, anything else is a failure.
     async fn expect(&mut self, kind: &str) -> Value {
-        loop {
-            let message = self.next().await;
-            if message["type"] == kind {
-                return message;
+        let found = async {
+            loop {
+                let message = self.next().await;
+                if message["type"] == kind {
+                    return message;
+                }
+                assert_eq!(message["type"], "heartbeat", "expected {kind}: {message}");
             }
-            assert_eq!(message["type"], "heartbeat", "expected {kind}: {message}");
-        }
+        };
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {kind} came"))
     }
 
     async fn subscribe(&mut self, symbols: Value) -> Value {
@@ -212,6 +225,10 @@ impl Client {
 
     /// The code of the last error and of the close frame.
     async fn farewell(&mut self) -> (String, u16) {
+        timeout(PATIENCE, self.last_words()).await.expect("the server does not close")
+    }
+
+    async fn last_words(&mut self) -> (String, u16) {
         let mut code = String::new();
         loop {
             match self.frame().await {

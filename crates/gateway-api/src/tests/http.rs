@@ -205,7 +205,8 @@ async fn one_connection_too_many_is_told_so() {
     timeout(PATIENCE, second.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     drop(first);
-    while timeout(PATIENCE, serves(&served)).await.unwrap().is_err() {}
+    let freed = async { while serves(&served).await.is_err() {} };
+    timeout(PATIENCE, freed).await.unwrap();
 }
 
 async fn serves(served: &Served) -> Result<(), std::io::Error> {
@@ -244,21 +245,27 @@ async fn events_are_ticks_with_the_number_as_id() {
     let mut seen = String::new();
     let mut buffer = [0; 4096];
     let read_until = async |seen: &mut String, stream: &mut TcpStream, buffer: &mut [u8], wanted: &str| {
-        while !seen.contains(wanted) {
-            let count = timeout(PATIENCE, stream.read(buffer)).await.unwrap().unwrap();
-            assert!(count > 0, "closed before {wanted}: {seen}");
-            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
+        let found = async {
+            while !seen.contains(wanted) {
+                let count = stream.read(buffer).await.unwrap();
+                assert!(count > 0, "closed before {wanted}: {seen}");
+                seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {wanted} came"));
     };
     read_until(&mut seen, &mut stream, &mut buffer, "id: 1\nevent: ticks\ndata: {\"v\":1,").await;
     served.sink.publish(&served.market.batch(2, &[(SHARE, 10_100)]));
     read_until(&mut seen, &mut stream, &mut buffer, "id: 2\nevent: ticks\n").await;
     assert!(seen.contains("content-type: text/event-stream"));
     drop(stream);
-    let mut seq = 3;
-    while served.hub.stats().clients > 0 {
-        served.sink.publish(&served.market.batch(seq, &[(SHARE, 10_200)]));
-        seq += 1;
-        tokio::task::yield_now().await;
-    }
+    let gone = async {
+        let mut seq = 3;
+        while served.hub.stats().clients > 0 {
+            served.sink.publish(&served.market.batch(seq, &[(SHARE, 10_200)]));
+            seq += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
 }

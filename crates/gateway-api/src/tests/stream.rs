@@ -233,9 +233,7 @@ async fn a_client_that_answers_no_ping_is_let_go() {
     let mut alive = served.stream("").await;
     let mute = served.stream("").await;
     let gone = async {
-        while served.hub.stats().clients > 1 {
-            tokio::task::yield_now().await;
-        }
+        until_clients(&served.hub, 1).await;
         served.shutdown.cancel();
     };
     let (farewell, ()) = tokio::join!(alive.farewell(), gone);
@@ -302,12 +300,7 @@ async fn a_client_that_does_not_read_holds_nobody_up_and_conflates() {
     assert!(served.hub.stats().waiting <= 15, "one tick per instrument waits: {:?}", served.hub.stats());
     assert_eq!(newest(&mut slow).await, 130.0, "the slow one gets the newest price at the end");
     slow.say(json!({"action":"status"})).await;
-    let status = loop {
-        let message = slow.next().await;
-        if message["type"] == "status" {
-            break message;
-        }
-    };
+    let status = slow.expect("status").await;
     assert!(status["conflated"].as_u64().unwrap() > 10_000, "{status}");
 }
 
@@ -348,7 +341,5 @@ async fn a_client_that_asked_for_it_is_disconnected_when_it_is_slow() {
     flood(&mut served, 3000);
     assert_eq!(slow.farewell().await, ("slow_consumer".to_owned(), 1008));
     drop(slow);
-    while served.hub.stats().clients > 0 {
-        tokio::task::yield_now().await;
-    }
+    until_clients(&served.hub, 0).await;
 }
