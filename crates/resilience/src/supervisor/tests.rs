@@ -213,3 +213,30 @@ async fn dropping_the_supervisor_ends_its_tasks() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_stage_that_does_not_end_is_told_to_stop_and_named() {
+    let mut supervisor = Supervisor::new(SupervisorMetrics::noop());
+    let stage = supervisor.add_stage(Stage::drained("sinks", 5 * SECOND));
+    supervisor.spawn_once(TaskSpec::critical("stuck", stage), until_cancelled);
+    let status = supervisor.status();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let t0 = Instant::now();
+    let report = supervisor.run(shutdown).await;
+    assert_eq!(report.late().collect::<Vec<_>>(), ["stuck"]);
+    assert_eq!(t0.elapsed(), 5 * SECOND, "it had the whole deadline to end by itself");
+    assert_eq!(status.tasks()[0].last_exit, Some(TaskExit::Cancelled), "it was asked before it was aborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_factory_is_caught_like_one_of_the_task() {
+    let (mut supervisor, stage) = supervisor();
+    supervisor.spawn(
+        TaskSpec::critical("broken", stage),
+        on_failure(1),
+        |_| -> std::future::Ready<TaskExit> { panic!("no configuration") },
+    );
+    let report = supervisor.run(CancellationToken::new()).await;
+    assert_eq!(report.cause.to_string(), "task broken ended: panicked: no configuration");
+}
