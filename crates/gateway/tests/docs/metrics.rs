@@ -76,7 +76,7 @@ const MEANINGS: [(&str, &str); 48] = [
     ("redis_health_records_dropped_total", "Health records that did not reach Redis."),
     ("redis_connections", "Connections to Redis that stand."),
     ("redis_connections_lost_total", "Connections to Redis that were lost."),
-    ("circuit_breaker_state", "0 closed, 1 open, 2 half-open."),
+    ("circuit_breaker_state", "0 closed, 1 half-open, 2 open."),
     ("circuit_breaker_opened_total", "Times a breaker opened."),
 ];
 
