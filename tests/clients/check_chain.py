@@ -93,7 +93,8 @@ def compare(newest, expected):
                 allowed = call[1] + put[1] + PRICE_SLACK + greeks["forward"] * FORWARD_BPS * 1e-4
                 check(gap <= allowed, f"{where}: put-call parity off by {gap:.2f}, allowed {allowed:.2f}")
             delta = row["CE"]["greeks"]["delta"] - row["PE"]["greeks"]["delta"]
-            check(0.9 < delta <= 1.0001, f"{where}: call delta minus put delta is {delta}")
+            # The two sides are published up to a quarter of a second apart, so their forwards differ a little.
+            check(0.9 < delta < 1.01, f"{where}: call delta minus put delta is {delta}")
     return len(rows), compared
 
 

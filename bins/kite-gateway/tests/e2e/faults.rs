@@ -85,7 +85,9 @@ fn an_unknown_token_is_counted_and_listed() {
 fn a_refused_token_is_not_tried_again_and_again() {
     let kite = FakeKite::start(true);
     let gateway = gateway_at(&kite);
-    until("the refusal is in the health report", || gateway.json("/health").to_string().contains("refused"));
+    until("the refusal is in the health report", || {
+        gateway.json("/health")["accounts"][0]["token"] == "refused"
+    });
     let answer = crate::http::get(gateway.addr, "/readyz").unwrap();
     assert_eq!(answer.status, 503, "{}", answer.body);
     // Two seconds of a retrying client with the shortest delay would be two more handshakes at least.
