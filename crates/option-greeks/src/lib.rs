@@ -35,6 +35,7 @@ mod limits;
 mod moneyness;
 mod near;
 mod sensitivities;
+mod smile;
 mod solve;
 mod status;
 mod terms;
@@ -50,6 +51,7 @@ pub use forward::{
 };
 pub use greeks::{CALENDAR_DAYS_PER_YEAR, Greeks};
 pub use inputs::{OptionInputs, OptionKind, PricingModel};
+pub use smile::{Smile, SmileError, SmileFit, SmilePoint, fit_smile};
 pub use status::{ImpliedVolError, PricingError, Status};
 
 /// Discounted value of an option at a volatility (per 1.00, so 0.2 is 20 %).

@@ -97,6 +97,31 @@ pub(crate) fn sensitivities_at<V: Lanes, const SPOT: bool>(
     sensitivities::<V, SPOT>(terms, above, strike, sign, outside, price)
 }
 
+impl<V: Lanes> Sensitivities<V> {
+    /// Greeks that are not numbers become zero. It happens to options a thousand deviations from the money or with factors
+    /// such as `1/T` beyond the range of doubles: nothing times infinity.
+    #[inline(always)]
+    pub(crate) fn numbers(self) -> Self {
+        Self {
+            price: self.price,
+            delta: number(self.delta),
+            gamma: number(self.gamma),
+            vega: number(self.vega),
+            theta: number(self.theta),
+            rho: number(self.rho),
+            vanna: number(self.vanna),
+            volga: number(self.volga),
+            charm: number(self.charm),
+            speed: number(self.speed),
+        }
+    }
+}
+
+#[inline(always)]
+fn number<V: Lanes>(x: V) -> V {
+    V::select(x.eq(x), x, x.splat(0.0))
+}
+
 /// The whole of the leg whose outside part is `W M(z-t)`: the spot for a call, the strike for a put.
 #[inline(always)]
 pub(crate) fn whole_minus<V: Lanes>(terms: &Terms, above: V::Mask, strike: V) -> V {

@@ -391,7 +391,7 @@ impl<V: Lanes> Wide<V> {
     fn greeks<const SPOT: bool>(&self, terms: &Terms, strike: V, sign: V, price: V) -> Sensitivities<V> {
         let total = self.guess.mul_add(self.correction, self.guess);
         let outside = wide::outside(terms, &self.moneyness, strike, total);
-        sensitivities::<V, SPOT>(terms, self.moneyness.above, strike, sign, &outside, price)
+        sensitivities::<V, SPOT>(terms, self.moneyness.above, strike, sign, &outside, price).numbers()
     }
 }
 

@@ -123,7 +123,8 @@ impl Terms {
                 })
             }
             PricingModel::BlackScholesMerton { dividend_yield, .. } if in_range(dividend_yield) => {
-                Ok(shared.with_carry(rate, dividend_yield))
+                let terms = shared.with_carry(rate, dividend_yield);
+                if is_price(terms.call_maximum.high) { Ok(terms) } else { Err(Status::BadRate) }
             }
             PricingModel::BlackScholesMerton { .. } => Err(Status::BadRate),
         }

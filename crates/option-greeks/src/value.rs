@@ -160,7 +160,7 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             values.store_greeks(0..WIDEST, &mut columns);
             for lane in 0..V::WIDTH.min(n - i) {
                 let (at, strike) = (start + usize::from(refused.place[i + lane]), refused.strike[i + lane]);
-                let status = status(terms, strike, refused.number[i + lane]);
+                let status = status(terms, strike, refused.number[i + lane], results[0][lane]);
                 self.status[at] = status;
                 let values = match status {
                     Status::Ok => results.map(|column| column[lane]),
@@ -187,15 +187,18 @@ fn first_columns<const COLUMNS: usize>(greeks: &Greeks) -> [f64; COLUMNS] {
 }
 
 /// Whether an option has a price, apart from what the call shares.
-fn status(terms: &Terms, strike: f64, volatility: f64) -> Status {
+fn status(terms: &Terms, strike: f64, volatility: f64, price: f64) -> Status {
     if !is_price(strike) {
         Status::BadStrike
     } else if !(0.0..f64::INFINITY).contains(&volatility) {
         Status::BadSigma
     } else if volatility * terms.root_t == 0.0 {
         Status::ZeroVol
-    } else {
+    } else if price.is_finite() {
         Status::Ok
+    } else {
+        // A leg of the option leaves the range of numbers when it is discounted.
+        Status::BadRate
     }
 }
 
@@ -235,7 +238,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
 fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, s: V) -> Sensitivities<V> {
     let m: Moneyness<V> = moneyness::wide::<V, SPOT>(terms, strike);
     let outside: Outside<V> = wide::outside(terms, &m, strike, s);
-    sensitivities_at::<V, SPOT>(terms, m.above, m.parity, strike, sign, &outside)
+    sensitivities_at::<V, SPOT>(terms, m.above, m.parity, strike, sign, &outside).numbers()
 }
 
 /// One option, through the same stages one lane wide.
@@ -271,8 +274,9 @@ fn one<V: Lanes, const SPOT: bool>(
     if inside.all() {
         return (Status::Ok, values.first());
     }
-    match status(terms, strike, volatility) {
-        Status::Ok => (Status::Ok, wide_lanes::<V, SPOT>(terms, k, th, s).first()),
+    let values = wide_lanes::<V, SPOT>(terms, k, th, s).first();
+    match status(terms, strike, volatility, values.price) {
+        Status::Ok => (Status::Ok, values),
         Status::ZeroVol => (Status::ZeroVol, limits::zero_volatility(terms, strike, sign)),
         status => (status, limits::NAN_GREEKS),
     }
