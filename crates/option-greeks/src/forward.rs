@@ -280,7 +280,9 @@ fn robust_mean(samples: &mut [Sample]) -> Option<ImpliedForward> {
         .map(|sample| ((sample.forward - forward) / deviation(sample)).powi(2))
         .sum();
     let disagreement = if used > 1 { (chi_square / (used - 1) as f64).sqrt().max(1.0) } else { 1.0 };
-    Some(ImpliedForward { forward, std_error: disagreement / weights.sqrt(), strikes_used: used })
+    // Prices near the ends of the range of numbers overflow the weights.
+    let std_error = disagreement / weights.sqrt();
+    (forward > 0.0 && std_error > 0.0).then_some(ImpliedForward { forward, std_error, strikes_used: used })
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use crate::coefficients::{SEED_C1, SEED_C2, SEED_MAX, SEED_P, SEED_Q};
 use crate::elementary::{Exp, exp, gap, ln_1p_small, ln_rough, mills};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
+use crate::terms::Terms;
 
 /// Corners of the box.
-const LARGEST_Y: f64 = 0.0848;
 const LARGEST_A: f64 = 0.6;
 const LARGEST_Z: f64 = 8.6;
 const LARGEST_S: f64 = 0.7;
+const SMALLEST_S: f64 = 1e-60;
 /// Below it five terms of the odd part reach the last bit; above, ten.
 const FEW_TERMS: f64 = 0.1;
 /// The series of the step hold for relative changes up to this; the seed is a hundred times better.
@@ -56,9 +57,9 @@ pub(crate) struct Local<V> {
 
 /// Whether moneyness and time value lie in the box, as far as can be told without a guess.
 #[inline(always)]
-pub(crate) fn eligible<V: Lanes>(m: &Moneyness<V>, time_value: V) -> V::Mask {
-    let smallest = time_value.splat(1e-290);
-    (m.y.lt(m.y.splat(LARGEST_Y)) & m.a.lt(m.a.splat(LARGEST_A))) & smallest.lt(time_value)
+pub(crate) fn eligible<V: Lanes>(terms: &Terms, m: &Moneyness<V>, time_value: V) -> V::Mask {
+    let smallest = m.root * SMALLEST_S;
+    (m.y.lt(m.y.splat(terms.largest_y)) & m.a.lt(m.a.splat(LARGEST_A))) & smallest.lt(time_value)
 }
 
 /// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
@@ -202,10 +203,10 @@ impl<V: Lanes> Solution<V> {
 
 /// Where a total volatility lies in the box, and the harmless one used elsewhere, as garbage may be slow.
 #[inline(always)]
-pub(crate) fn tame<V: Lanes>(m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
-    let inside = (m.y.lt(s.splat(LARGEST_Y)) & m.a.lt(s.splat(LARGEST_A)))
+pub(crate) fn tame<V: Lanes>(terms: &Terms, m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
+    let inside = (m.y.lt(s.splat(terms.largest_y)) & m.a.lt(s.splat(LARGEST_A)))
         & (m.a.lt(s * LARGEST_Z) & s.lt(s.splat(LARGEST_S)))
-        & s.splat(1e-290).lt(s);
+        & s.splat(SMALLEST_S).lt(s);
     (V::select(inside, m.a, s.splat(0.0)), V::select(inside, s, s.splat(0.5)), inside)
 }
 

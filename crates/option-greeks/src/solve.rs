@@ -121,7 +121,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let sign = signs(lane, &kinds[i..]);
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
             let time_value = m.time_value(terms, sign, lane.load(&prices[i..]));
-            let inside = near::eligible(&m, time_value);
+            let inside = near::eligible(terms, &m, time_value);
             // Where the fast kernel will not be used it works on a harmless option, as garbage may be slow.
             stages.x[j] = V::select(inside, V::select(m.above, m.a, -m.a), lane.splat(HARMLESS.0));
             stages.a_low[j] = m.a_low;
@@ -465,7 +465,7 @@ fn one<V: Lanes, const SPOT: bool>(
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
     let m = moneyness::near::<V, SPOT>(terms, k);
     let time_value = m.time_value(terms, th, p);
-    if near::eligible(&m, time_value).all() {
+    if near::eligible(terms, &m, time_value).all() {
         let beta = time_value / m.root;
         let seed = near::seed(m.a, beta);
         let (inverse, odd) = near::odd_at(m.a, seed.s);

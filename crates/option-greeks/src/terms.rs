@@ -37,6 +37,9 @@ pub(crate) struct Terms {
     /// The whole spot leg in the option's money.
     pub(crate) whole_spot: f64,
     pub(crate) strike_discount: f64,
+    /// The fast kernel takes options with `((U-K)/(U+K))^2` below this: 0.0848 or, for inputs so extreme that a Greek may
+    /// leave the range of numbers, nothing.
+    pub(crate) largest_y: f64,
     /// Factors of the Greeks.
     pub(crate) factors: Factors,
 }
@@ -56,6 +59,14 @@ pub(crate) struct Factors {
 
 /// Largest `|rT|` and `|qT|`: beyond it the discount factor leaves the range of doubles.
 const LARGEST_EXPONENT: f64 = 690.0;
+
+/// See [`Terms::largest_y`].
+const LARGEST_Y: f64 = 0.0848;
+
+/// No product of a few of these comes near the ends of the range of doubles.
+fn is_tame(underlying: f64, rate: f64, years: f64) -> bool {
+    (1e-40..1e40).contains(&underlying) && rate.abs() < 1e20 && (1e-20..1e20).contains(&years)
+}
 
 /// A positive finite number.
 pub(crate) fn is_price(x: f64) -> bool {
@@ -100,6 +111,7 @@ impl Terms {
             spot_discount: 1.0,
             whole_spot: underlying,
             strike_discount: 1.0,
+            largest_y: if is_tame(underlying, rate, years) { LARGEST_Y } else { -1.0 },
             factors: Factors {
                 years,
                 half_inverse_years,
@@ -152,6 +164,7 @@ impl Terms {
             spot_discount: call_maximum.high / spot,
             whole_spot: call_maximum.high,
             strike_discount,
+            largest_y: if is_tame(spot, dividend_yield, years) { self.largest_y } else { -1.0 },
             factors: Factors { leg_yield: dividend_yield, net_rate: rate - dividend_yield, ..self.factors },
             ..self
         }

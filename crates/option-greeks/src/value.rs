@@ -106,7 +106,7 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
         for j in 0..vectors {
             let i = j * V::WIDTH;
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
-            let (a, s, inside) = near::tame(&m, lane.load(&volatilities[i..]) * terms.root_t);
+            let (a, s, inside) = near::tame(terms, &m, lane.load(&volatilities[i..]) * terms.root_t);
             stages.x[j] = V::select(m.above, a, -a);
             stages.s[j] = s;
             stages.root[j] = m.root;
@@ -226,7 +226,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
     s: V,
 ) -> (Sensitivities<V>, V::Mask) {
     let m = moneyness::near::<V, SPOT>(terms, strike);
-    let (a, s, inside) = near::tame(&m, s);
+    let (a, s, inside) = near::tame(terms, &m, s);
     let (inverse, odd) = near::odd_at(a, s);
     let weight = near::slope(a, s, inverse) * (m.root * terms.discount);
     let local = near::local_at(a, s, inverse, odd);
