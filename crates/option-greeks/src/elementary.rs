@@ -85,17 +85,18 @@ pub(crate) fn mills<V: Lanes>(z: V) -> V {
     v * ((z - 5.0) * v).polynomial(&MILLS)
 }
 
-/// `1 - z M(z)` for `0 <= z <= 8.7`, absolutely accurate.
+/// `1 - z M(z)` for `z = a/s` from 0 to 8.7, absolutely accurate.
 ///
 /// Near `z = 0` it falls steeply with `p = (z-5)/(z+5)`, so what the rounding of p lost is put back with a rough slope.
 #[inline(always)]
-pub(crate) fn gap<V: Lanes>(z: V) -> V {
-    let above = z * (z.splat(2.0) / (z + 5.0));
+pub(crate) fn gap<V: Lanes>(a: V, s: V) -> V {
+    // p + 1, from a and s: dividing twice would only take longer.
+    let above = (a + a) / s.mul_add(s.splat(5.0), a);
     let p = above - 1.0;
     let p_low = above - (p + 1.0);
-    let u = above.mul_add(z.splat(-0.5), z.splat(1.0));
+    let u = above.mul_add(a.splat(-0.5), a.splat(1.0));
     let u2 = u * u;
-    (u2 * u2 * p_low).mul_add(z.splat(-3.13), p.polynomial(&GAP))
+    (u2 * u2 * p_low).mul_add(a.splat(-3.13), p.polynomial(&GAP))
 }
 
 /// `M(z)` for `z >= -1`.

@@ -64,21 +64,21 @@ pub(crate) fn eligible<V: Lanes>(terms: &Terms, m: &Moneyness<V>, time_value: V)
 
 /// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
 ///
-/// `beta` is `sqrt(2 pi)` times the price to match. With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
+/// `beta` is `sqrt(2 pi)` times the price to match, and `k = a / beta`. With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
 /// with the weight `exp(-u^2/8)` on the variance, which moves it by `s^2 (c1 + c2 s^2)`.
 #[inline(always)]
-pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
-    let (s, trusted) = bachelier_seed(a, beta);
+pub(crate) fn seed<V: Lanes>(k: V, beta: V) -> Seed<V> {
+    let (s, trusted) = bachelier_seed(k, beta);
     Seed { s, inside: trusted & s.lt(s.splat(LARGEST_S)) }
 }
 
 /// The guess, and where its rational function holds; it fades beyond `s = 1`.
 #[inline(always)]
-pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
-    let k = (a / beta).max(a.splat(1e-9));
+pub(crate) fn bachelier_seed<V: Lanes>(k: V, beta: V) -> (V, V::Mask) {
+    let k = k.max(k.splat(1e-9));
     let l = ln_rough(k + 1.0);
     let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
-    let inverse = a.splat(1.0) / (p * q);
+    let inverse = k.splat(1.0) / (p * q);
     let bachelier = (k * beta) * ((q * q) * inverse);
     let s2 = bachelier * bachelier;
     let inverse_q = inverse * p;
@@ -93,7 +93,7 @@ pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
 pub(crate) fn odd_at<V: Lanes>(a: V, s: V) -> (V, V) {
     let inverse = s.splat(1.0) / s;
     let z = a * inverse;
-    (inverse, odd_part::<V, false>(z * z, gap(z), (s * s) * 0.25))
+    (inverse, odd_part::<V, false>(z * z, gap(a, s), (s * s) * 0.25))
 }
 
 /// `beta / (sqrt(2 pi) b')` at a guess: the price asked for, in the unit in which `s O` is the price of the guess.

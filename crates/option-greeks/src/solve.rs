@@ -61,6 +61,7 @@ struct Stages<V: Lanes> {
     a_low: [V; VECTORS],
     time_value: [V; VECTORS],
     beta: [V; VECTORS],
+    k: [V; VECTORS],
     guess: [V; VECTORS],
     inverse: [V; VECTORS],
     odd: [V; VECTORS],
@@ -127,10 +128,11 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             stages.a_low[j] = m.a_low;
             stages.time_value[j] = time_value;
             stages.beta[j] = V::select(inside, time_value / m.root, lane.splat(HARMLESS.1));
+            stages.k[j] = V::select(inside, (m.a * m.root) / time_value, lane.splat(1.0));
             stages.good[j] = inside;
         }
         for j in 0..vectors {
-            let seed = near::seed(stages.x[j].abs(), stages.beta[j]);
+            let seed = near::seed(stages.k[j], stages.beta[j]);
             stages.guess[j] = V::select(seed.inside, seed.s, lane.splat(HARMLESS.2));
             stages.good[j] = stages.good[j] & seed.inside;
         }
@@ -228,6 +230,7 @@ impl<V: Lanes> Stages<V> {
             a_low: zeros,
             time_value: zeros,
             beta: zeros,
+            k: zeros,
             guess: zeros,
             inverse: zeros,
             odd: zeros,
@@ -467,7 +470,7 @@ fn one<V: Lanes, const SPOT: bool>(
     let time_value = m.time_value(terms, th, p);
     if near::eligible(terms, &m, time_value).all() {
         let beta = time_value / m.root;
-        let seed = near::seed(m.a, beta);
+        let seed = near::seed((m.a * m.root) / time_value, beta);
         let (inverse, odd) = near::odd_at(m.a, seed.s);
         let market = near::market(m.a, m.a_low, beta, seed.s, inverse);
         let (correction, holds) = near::step(m.a, seed.s, inverse, odd, market);

@@ -77,7 +77,7 @@ impl<V: Lanes> Target<V> {
     /// The guess to start from: near the money the Bachelier formula is better than the fixed point.
     #[inline(always)]
     pub(crate) fn guess(&self, a: V, trial: Trial<V>) -> V {
-        let (bachelier, trusted) = bachelier_seed(a, self.amount);
+        let (bachelier, trusted) = bachelier_seed(a / self.amount, self.amount);
         let near = (self.lower & trusted) & (a.lt(a.splat(1.2)) & self.exponent.eq(a.splat(0.0)));
         V::select(near, bachelier, trial.s)
     }
@@ -156,7 +156,7 @@ fn series_or<V: Lanes>(difference: V, s: V, z: V, z2: V, t2: V) -> V {
         return difference;
     }
     let near = z.lt(z.splat(8.6));
-    let gap = V::select(near, gap(z.min(z.splat(8.6))), gap_wide(z));
+    let gap = V::select(near, gap(z.min(z.splat(8.6)), z.splat(1.0)), gap_wide(z));
     V::select(series, s * odd_part::<V, true>(z2, gap, t2), difference)
 }
 
