@@ -14,8 +14,8 @@ use resilience::{
     TaskSpec,
 };
 use tick_pipeline::{
-    BatchConfig, EnrichmentConfig, Fanout, PipelineConfig, PipelineMetrics, QueueConfig, SinkMetrics,
-    SinkQueue, SnapshotSink, run_sink,
+    BatchConfig, EnrichmentConfig, Fanout, OverflowPolicy, PipelineConfig, PipelineMetrics, QueueConfig,
+    SinkMetrics, SinkQueue, SnapshotSink, run_sink,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -78,7 +78,7 @@ impl Gateway {
         let latest = Arc::new(LatestValues::new());
         let hub = StreamHub::new(latest.clone(), api_metrics.stream.clone());
         let (mut fanout, mut queues) = (Fanout::new(), Vec::new());
-        let api_queue = fanout.add_sink("api", QueueConfig::default());
+        let api_queue = fanout.add_sink("api", SINK_QUEUE);
         let api_sink_metrics = SinkMetrics::register(&telemetry.recorder, "api");
         queues.push(api_queue.clone());
         supervisor.spawn(TaskSpec::optional("sink/api", stages.sinks), restart(), {
@@ -88,7 +88,7 @@ impl Gateway {
         let redis = match &config.redis {
             None => None,
             Some(redis) => {
-                let queue = fanout.add_sink("redis", QueueConfig::default());
+                let queue = fanout.add_sink("redis", SINK_QUEUE);
                 queues.push(queue.clone());
                 let sink_metrics = SinkMetrics::register(&telemetry.recorder, "redis");
                 let metrics = RedisMetrics::register(&telemetry.recorder);
@@ -297,6 +297,10 @@ fn pipeline_config(config: &Config) -> PipelineConfig {
         ..PipelineConfig::default()
     }
 }
+
+/// Batches that may wait for a sink. Shares without derivatives are a topic each, so one poll of a wide feed seals
+/// hundreds of small batches at once; a few polls' worth must fit before anything gives way.
+const SINK_QUEUE: QueueConfig = QueueConfig { capacity: 2048, overflow: OverflowPolicy::Conflate };
 
 /// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
 fn restart() -> RestartPolicy {

@@ -14,8 +14,9 @@ use crate::snapshot::SnapshotBatch;
 /// What gives way when a sink's queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OverflowPolicy {
-    /// The two oldest batches of one topic become one that keeps the newest snapshot of each instrument and the
-    /// later `seq`. When no topic has two batches waiting, the oldest batch goes.
+    /// Two batches of one topic become one that keeps the newest snapshot of each instrument and the later `seq`: the
+    /// newest batch and the last one waiting of its topic, else the oldest batch and the next one of its topic. When
+    /// neither has a partner, the oldest batch goes.
     Conflate,
     /// The oldest batch goes.
     DropOldest,
@@ -340,7 +341,7 @@ impl State {
         self.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
         if self.batches.len() > config.capacity {
             match config.overflow {
-                OverflowPolicy::Conflate => match self.merge_oldest_pair() {
+                OverflowPolicy::Conflate => match self.merge_pair() {
                     Some(conflated) => self.counts.conflated += conflated,
                     None => self.drop_oldest(),
                 },
@@ -377,24 +378,42 @@ impl State {
         self.counts.health_dropped += std::mem::take(&mut self.health).len() as u64;
     }
 
-    fn merge_oldest_pair(&mut self) -> Option<u64> {
-        let len = self.batches.len();
-        let mut pairs = (0..len).flat_map(|older| (older + 1..len).map(move |newer| (older, newer)));
-        let (older, newer) = pairs.find(|&(older, newer)| {
+    /// Folds two batches into one, if any go together: the newest into the last one of its topic, else the oldest
+    /// into the next one of its topic. Either way one walk along the queue, also when thousands of topics overflow.
+    /// Answers how many snapshots were replaced.
+    fn merge_pair(&mut self) -> Option<u64> {
+        let last = self.batches.len() - 1;
+        let pair = |older: usize, newer: usize| {
             Merged::is_pair(self.batches[older].body.batch(), self.batches[newer].body.batch())
-        })?;
-        let newer = self.batches.remove(newer)?;
-        let older = &mut self.batches[older];
-        let mut conflated = 0;
-        if let Body::Sealed(batch) = &older.body {
-            let (merged, replaced) = Merged::of(batch);
-            conflated += replaced;
-            older.body = Body::Merged(Box::new(merged));
+        };
+        if let Some(older) = (0..last).rev().find(|&older| pair(older, last)) {
+            let newest = self.batches.pop_back()?;
+            return Some(self.batches[older].absorb(&newest));
         }
-        if let Body::Merged(merged) = &mut older.body {
-            conflated += merged.absorb(newer.body.batch());
-        }
+        let newer = (1..last).find(|&newer| pair(0, newer))?;
+        let mut oldest = self.batches.pop_front()?;
+        let place = newer - 1;
+        let conflated = oldest.absorb(&self.batches[place]);
+        self.batches[place] = oldest;
         Some(conflated)
+    }
+}
+
+// === impl Queued ===
+
+impl Queued {
+    /// Folds a newer batch in; answers how many snapshots were replaced.
+    fn absorb(&mut self, newer: &Self) -> u64 {
+        let mut replaced = 0;
+        if let Body::Sealed(batch) = &self.body {
+            let (merged, in_itself) = Merged::of(batch);
+            replaced += in_itself;
+            self.body = Body::Merged(Box::new(merged));
+        }
+        if let Body::Merged(merged) = &mut self.body {
+            replaced += merged.absorb(newer.body.batch());
+        }
+        replaced
     }
 }
 

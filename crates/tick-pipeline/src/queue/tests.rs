@@ -96,12 +96,22 @@ fn drop_oldest_leaves_a_hole_in_seq() {
 }
 
 #[test]
-fn conflate_merges_the_oldest_two_of_a_topic_newest_wins() {
+fn conflate_folds_the_newest_into_the_last_of_its_topic() {
     check(
         config(3, OverflowPolicy::Conflate),
         &[(1, &[(9, 1)]), (0, &[(1, 1), (2, 1)]), (0, &[(2, 2), (3, 2)]), (0, &[(1, 3)]), (0, &[(3, 4)])],
-        &[(1, 1, &[(9, 1)]), (0, 3, &[(1, 3), (2, 2), (3, 2)]), (0, 4, &[(3, 4)])],
-        SinkCounts { pushed: 7, conflated: 2, depth: 3, ..SinkCounts::default() },
+        &[(1, 1, &[(9, 1)]), (0, 1, &[(1, 1), (2, 1)]), (0, 4, &[(2, 2), (3, 4), (1, 3)])],
+        SinkCounts { pushed: 7, conflated: 1, depth: 3, ..SinkCounts::default() },
+    );
+}
+
+#[test]
+fn conflate_folds_the_oldest_forward_when_the_newest_is_alone() {
+    check(
+        config(2, OverflowPolicy::Conflate),
+        &[(0, &[(1, 1), (2, 1)]), (0, &[(2, 2)]), (1, &[(9, 1)])],
+        &[(0, 2, &[(1, 1), (2, 2)]), (1, 1, &[(9, 1)])],
+        SinkCounts { pushed: 4, conflated: 1, depth: 2, ..SinkCounts::default() },
     );
 }
 
