@@ -44,8 +44,8 @@ def taylor(f, coefficients):
     return lambda x: f(x) if abs(x) > mpf(10) ** -9 else sum(c * x ** i for i, c in enumerate(coefficients))
 
 
-polynomial("ATANH", taylor(lambda y: (atanh(sqrt(y)) / sqrt(y) - 1) / y, [mpf(1) / (2 * k + 3) for k in range(6)]), mpf(0), mpf("0.0855"), 9,
-           "atanh(q) = q (1 + y (c0 + c1 y + ...)), y = q^2 <= 0.0855")
+polynomial("ATANH", taylor(lambda y: (atanh(sqrt(y)) / sqrt(y) - 1 - y / 3) / y ** 2, [mpf(1) / (2 * k + 5) for k in range(6)]), mpf(0), mpf("0.0855"), 9,
+           "atanh(q) = q + q^3/3 + q^5 (c0 + c1 y + ...), y = q^2 <= 0.0855")
 half_ln2 = log(mpf(2)) / 2 * mpf("1.0001")
 inverse_factorial = [1 / mp.factorial(k) for k in range(12)]
 polynomial("EXP", taylor(lambda r: (exp(r) - 1 - r) / r ** 2, inverse_factorial[2:8]), -half_ln2, half_ln2, 10,

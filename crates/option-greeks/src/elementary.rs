@@ -13,6 +13,10 @@ use crate::lanes::{Lanes, MAGIC};
 pub(crate) const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
 pub(crate) const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
+/// 1/3, and what its rounding lost.
+pub(crate) const THIRD: f64 = 1.0 / 3.0;
+pub(crate) const THIRD_LOW: f64 = 1.850_371_707_708_594e-17;
+
 /// `exp(x) = 2^n (1 + fraction)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Exp<V> {
@@ -60,7 +64,7 @@ pub(crate) fn ln<V: Lanes>(x: V) -> V {
     let (e, m) = x.split();
     let q = (m - 1.0) / (m + 1.0);
     let y = q * q;
-    let series = (q * y).mul_add(y.polynomial(&ATANH), q);
+    let series = (q * y).mul_add(y.mul_add(y.polynomial(&ATANH), y.splat(THIRD)), q);
     e.mul_add(e.splat(LN2_HIGH), (series + series) + e * LN2_LOW)
 }
 

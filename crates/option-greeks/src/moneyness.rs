@@ -4,7 +4,7 @@
 //! their digits: `ln(S/K) = 2 atanh((S-K)/(S+K))`, and differences are exact or corrected (Dekker 1971).
 
 use crate::coefficients::ATANH;
-use crate::elementary::{LN2_HIGH, LN2_LOW};
+use crate::elementary::{LN2_HIGH, LN2_LOW, THIRD, THIRD_LOW};
 use crate::lanes::Lanes;
 use crate::terms::Terms;
 
@@ -34,7 +34,7 @@ struct LogRatio<V> {
 
 /// The logarithm of `high / low` and their difference, for `high >= low`.
 #[inline(always)]
-fn log_ratio<V: Lanes>(high: V, low: V) -> (LogRatio<V>, V, V) {
+fn log_ratio<V: Lanes, const EXACT: bool>(high: V, low: V) -> (LogRatio<V>, V, V) {
     let (sum, difference) = (high + low, high - low);
     let sum_low = low - (sum - high);
     let difference_low = (high - difference) - low;
@@ -44,9 +44,25 @@ fn log_ratio<V: Lanes>(high: V, low: V) -> (LogRatio<V>, V, V) {
     let correction = residual * inverse;
     let exact = q + correction;
     let y = exact * exact;
-    let tail = (q * y).mul_add(y.polynomial(&ATANH), correction);
-    let half = q + tail;
-    let half_low = tail - (half - q);
+    let series = y.polynomial(&ATANH);
+    let (half, half_low) = if EXACT {
+        // The cubic term with its rounding errors: carry may cancel all but the last digits of the logarithm.
+        let square = q * q;
+        let square_low = q.mul_add(q, -square) + (q + q) * correction;
+        let cube = q * square;
+        let cube_low = q.mul_add(square, -cube) + q.mul_add(square_low, correction * square);
+        let third = q.splat(THIRD);
+        let main = cube * third;
+        let main_low = cube.mul_add(third, -main) + (cube * THIRD_LOW + cube_low * third);
+        let sum = q + main;
+        let low = (main - (sum - q)) + ((cube * y).mul_add(series, main_low) + correction);
+        let half = sum + low;
+        (half, low - (half - sum))
+    } else {
+        let tail = (q * y).mul_add(y.mul_add(series, q.splat(THIRD)), correction);
+        let half = q + tail;
+        (half, tail - (half - q))
+    };
     (LogRatio { high: half + half, low: half_low + half_low, y }, difference, difference_low)
 }
 
@@ -54,7 +70,7 @@ fn log_ratio<V: Lanes>(high: V, low: V) -> (LogRatio<V>, V, V) {
 #[inline(always)]
 pub(crate) fn near<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Moneyness<V> {
     let u = strike.splat(terms.underlying);
-    let (ratio, difference, difference_low) = log_ratio(u.max(strike), u.min(strike));
+    let (ratio, difference, difference_low) = log_ratio::<V, SPOT>(u.max(strike), u.min(strike));
     finish::<V, SPOT>(terms, strike, ratio, difference, difference_low)
 }
 
@@ -72,7 +88,7 @@ pub(crate) fn wide<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Mone
     let factor = V::select(wide, zero + 2.0, V::select(narrow, zero + 0.5, zero + 1.0));
     let m_below = m_below * factor;
     let n = (e_above - e_below) + shift;
-    let (ratio, _, _) = log_ratio(m_above.max(m_below), m_above.min(m_below));
+    let (ratio, _, _) = log_ratio::<V, SPOT>(m_above.max(m_below), m_above.min(m_below));
     // The exponents outweigh the mantissas, whose order may be the other way round.
     let sign = m_above - m_below;
     let (fine, fine_low) = (ratio.high.flip_by(sign), ratio.low.flip_by(sign));

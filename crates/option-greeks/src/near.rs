@@ -57,15 +57,27 @@ pub(crate) struct Local<V> {
 
 /// Whether moneyness and time value lie in the box, as far as can be told without a guess.
 #[inline(always)]
-pub(crate) fn eligible<V: Lanes>(terms: &Terms, m: &Moneyness<V>, time_value: V) -> V::Mask {
+pub(crate) fn eligible<V: Lanes, const SPOT: bool>(
+    terms: &Terms,
+    m: &Moneyness<V>,
+    time_value: V,
+) -> V::Mask {
     let smallest = m.root * SMALLEST_S;
-    (m.y.lt(m.y.splat(terms.largest_y)) & m.a.lt(m.a.splat(LARGEST_A))) & smallest.lt(time_value)
+    close::<V, SPOT>(terms, m) & smallest.lt(time_value)
+}
+
+/// Moneyness in the box. Without carry `a = 2 atanh(sqrt(y))`, and the bound on `y` is enough.
+#[inline(always)]
+fn close<V: Lanes, const SPOT: bool>(terms: &Terms, m: &Moneyness<V>) -> V::Mask {
+    let close = m.y.lt(m.y.splat(terms.largest_y));
+    if SPOT { close & m.a.lt(m.a.splat(LARGEST_A)) } else { close }
 }
 
 /// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
 ///
-/// `beta` is `sqrt(2 pi)` times the price to match, and `k = a / beta`. With `k = a / (sqrt(2 pi) b)` and `L = ln(1+k)`, the Bachelier solution is `z = L P(L)/Q(L)`; Black is Bachelier
-/// with the weight `exp(-u^2/8)` on the variance, which moves it by `s^2 (c1 + c2 s^2)`.
+/// `beta` is `sqrt(2 pi)` times the price to match, and `k = a / beta`. With `L = ln(1+k)` the Bachelier solution is
+/// `z = L P(L)/Q(L)`; Black is Bachelier with the weight `exp(-u^2/8)` on the variance, which moves it by
+/// `s^2 (c1 + c2 s^2)`.
 #[inline(always)]
 pub(crate) fn seed<V: Lanes>(k: V, beta: V) -> Seed<V> {
     let (s, trusted) = bachelier_seed(k, beta);
@@ -203,8 +215,8 @@ impl<V: Lanes> Solution<V> {
 
 /// Where a total volatility lies in the box, and the harmless one used elsewhere, as garbage may be slow.
 #[inline(always)]
-pub(crate) fn tame<V: Lanes>(terms: &Terms, m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
-    let inside = (m.y.lt(s.splat(terms.largest_y)) & m.a.lt(s.splat(LARGEST_A)))
+pub(crate) fn tame<V: Lanes, const SPOT: bool>(terms: &Terms, m: &Moneyness<V>, s: V) -> (V, V, V::Mask) {
+    let inside = close::<V, SPOT>(terms, m)
         & (m.a.lt(s * LARGEST_Z) & s.lt(s.splat(LARGEST_S)))
         & s.splat(SMALLEST_S).lt(s);
     (V::select(inside, m.a, s.splat(0.0)), V::select(inside, s, s.splat(0.5)), inside)

@@ -57,7 +57,8 @@ impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
 
 /// What the stages of the fast kernel hand on.
 struct Stages<V: Lanes> {
-    x: [V; VECTORS],
+    a: [V; VECTORS],
+    above: [V::Mask; VECTORS],
     a_low: [V; VECTORS],
     time_value: [V; VECTORS],
     beta: [V; VECTORS],
@@ -122,9 +123,10 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let sign = signs(lane, &kinds[i..]);
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
             let time_value = m.time_value(terms, sign, lane.load(&prices[i..]));
-            let inside = near::eligible(terms, &m, time_value);
+            let inside = near::eligible::<V, SPOT>(terms, &m, time_value);
             // Where the fast kernel will not be used it works on a harmless option, as garbage may be slow.
-            stages.x[j] = V::select(inside, V::select(m.above, m.a, -m.a), lane.splat(HARMLESS.0));
+            stages.a[j] = V::select(inside, m.a, lane.splat(HARMLESS.0));
+            stages.above[j] = m.above;
             stages.a_low[j] = m.a_low;
             stages.time_value[j] = time_value;
             stages.beta[j] = V::select(inside, time_value / m.root, lane.splat(HARMLESS.1));
@@ -137,16 +139,15 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             stages.good[j] = stages.good[j] & seed.inside;
         }
         for j in 0..vectors {
-            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.x[j].abs(), stages.guess[j]);
+            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.guess[j]);
         }
         for j in 0..vectors {
             let (guess, inverse) = (stages.guess[j], stages.inverse[j]);
-            stages.market[j] =
-                near::market(stages.x[j].abs(), stages.a_low[j], stages.beta[j], guess, inverse);
+            stages.market[j] = near::market(stages.a[j], stages.a_low[j], stages.beta[j], guess, inverse);
         }
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let (a, guess, inverse) = (stages.x[j].abs(), stages.guess[j], stages.inverse[j]);
+            let (a, guess, inverse) = (stages.a[j], stages.guess[j], stages.inverse[j]);
             let (correction, holds) = near::step(a, guess, inverse, stages.odd[j], stages.market[j]);
             stages.good[j] = stages.good[j] & holds;
             stages.correction[j] = correction;
@@ -159,13 +160,13 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let i = j * V::WIDTH;
             let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
             let solution = near::Solution {
-                a: stages.x[j].abs(),
+                a: stages.a[j],
                 guess: stages.guess[j],
                 inverse_guess: stages.inverse[j],
                 odd: stages.odd[j],
                 correction: stages.correction[j],
             };
-            let above = lane.splat(0.0).lt(stages.x[j]);
+            let above = stages.above[j];
             let whole = whole_minus(terms, above, strike);
             let outside = outside_solved(terms, &solution, whole, stages.time_value[j]);
             let greeks =
@@ -226,7 +227,8 @@ impl<V: Lanes> Stages<V> {
     fn new(lane: V) -> Self {
         let zeros = [lane.splat(0.0); VECTORS];
         Self {
-            x: zeros,
+            a: zeros,
+            above: [lane.lt(lane); VECTORS],
             a_low: zeros,
             time_value: zeros,
             beta: zeros,
@@ -295,7 +297,7 @@ pub(crate) fn signs<V: Lanes>(lane: V, kinds: &[OptionKind]) -> V {
     lane.signs(bytes)
 }
 
-/// `x`, `sqrt(2 pi) b` and about the total volatility of an option in the middle of the box.
+/// `a`, `sqrt(2 pi) b` and about the total volatility of an option in the middle of the box.
 const HARMLESS: (f64, f64, f64) = (0.1, 0.103, 0.2);
 
 /// The legs of the outside option at the solution, scaled so that they reproduce the time value.
@@ -468,7 +470,7 @@ fn one<V: Lanes, const SPOT: bool>(
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
     let m = moneyness::near::<V, SPOT>(terms, k);
     let time_value = m.time_value(terms, th, p);
-    if near::eligible(terms, &m, time_value).all() {
+    if near::eligible::<V, SPOT>(terms, &m, time_value).all() {
         let beta = time_value / m.root;
         let seed = near::seed((m.a * m.root) / time_value, beta);
         let (inverse, odd) = near::odd_at(m.a, seed.s);

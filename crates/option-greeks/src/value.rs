@@ -38,7 +38,8 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
 
 /// What the stages of the fast kernel hand on.
 struct Stages<V: Lanes> {
-    x: [V; VECTORS],
+    a: [V; VECTORS],
+    above: [V::Mask; VECTORS],
     s: [V; VECTORS],
     root: [V; VECTORS],
     parity: [V; VECTORS],
@@ -53,7 +54,8 @@ impl<V: Lanes> Stages<V> {
     fn new(lane: V) -> Self {
         let zeros = [lane.splat(0.0); VECTORS];
         Self {
-            x: zeros,
+            a: zeros,
+            above: [lane.lt(lane); VECTORS],
             s: zeros,
             root: zeros,
             parity: zeros,
@@ -106,25 +108,27 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
         for j in 0..vectors {
             let i = j * V::WIDTH;
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
-            let (a, s, inside) = near::tame(terms, &m, lane.load(&volatilities[i..]) * terms.root_t);
-            stages.x[j] = V::select(m.above, a, -a);
+            let (a, s, inside) =
+                near::tame::<V, SPOT>(terms, &m, lane.load(&volatilities[i..]) * terms.root_t);
+            stages.a[j] = a;
+            stages.above[j] = m.above;
             stages.s[j] = s;
             stages.root[j] = m.root;
             stages.parity[j] = m.parity;
             stages.good[j] = inside;
         }
         for j in 0..vectors {
-            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.x[j].abs(), stages.s[j]);
+            (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.s[j]);
         }
         for j in 0..vectors {
-            let slope = near::slope(stages.x[j].abs(), stages.s[j], stages.inverse[j]);
+            let slope = near::slope(stages.a[j], stages.s[j], stages.inverse[j]);
             stages.weight[j] = slope * (stages.root[j] * terms.discount);
         }
         for j in 0..vectors {
             let i = j * V::WIDTH;
             let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
-            let local = near::local_at(stages.x[j].abs(), stages.s[j], stages.inverse[j], stages.odd[j]);
-            let above = lane.splat(0.0).lt(stages.x[j]);
+            let local = near::local_at(stages.a[j], stages.s[j], stages.inverse[j], stages.odd[j]);
+            let above = stages.above[j];
             let values = near_values::<V, SPOT>(
                 terms,
                 above,
@@ -226,7 +230,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
     s: V,
 ) -> (Sensitivities<V>, V::Mask) {
     let m = moneyness::near::<V, SPOT>(terms, strike);
-    let (a, s, inside) = near::tame(terms, &m, s);
+    let (a, s, inside) = near::tame::<V, SPOT>(terms, &m, s);
     let (inverse, odd) = near::odd_at(a, s);
     let weight = near::slope(a, s, inverse) * (m.root * terms.discount);
     let local = near::local_at(a, s, inverse, odd);

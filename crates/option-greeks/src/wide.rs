@@ -13,6 +13,8 @@ use crate::near::{bachelier_seed, odd_part};
 use crate::sensitivities::{Outside, whole_minus};
 use crate::terms::Terms;
 
+/// `1/sqrt(2 pi)`.
+const INVERSE_ROOT_2PI: f64 = 0.398_942_280_401_432_7;
 /// `ln sqrt(2 pi)`.
 const LN_ROOT_2PI: f64 = 0.918_938_533_204_672_8;
 /// Below this the odd part is taken by series, as the difference of two Mills ratios would cancel.
@@ -168,14 +170,18 @@ pub(crate) fn outside<V: Lanes>(terms: &Terms, m: &Moneyness<V>, strike: V, s: V
     let z = (m.a * inverse_s).min(far);
     let t = (s * 0.5).min(far);
     let (z2, t2) = (z * z, t * t);
-    let exponent = ((z2 + t2) * -0.5).max(s.splat(-1300.0));
-    let weight = exp(exponent, s.splat(0.0)).times(m.root * terms.discount);
+    // W = U phi(d1) = K phi(d2): of the two the one whose deviation is z - t, as z and t may be large and nearly equal.
+    let z_low = (z.neg_mul_add(s, m.a) + m.a_low) * inverse_s;
+    let deviation = (z - t) + V::select(z.lt(s.splat(1e3)), z_low, s.splat(0.0));
+    let exponent = (deviation * deviation * -0.5).max(s.splat(-1300.0));
+    let whole = whole_minus(terms, m.above, strike);
+    let weight = exp(exponent, s.splat(0.0)).times(whole * INVERSE_ROOT_2PI);
     // Beyond the maximum of vega the larger leg is nearly whole: take what is missing.
     let high = (z - t).lt(s.splat(-0.5));
     let distance = V::select(high, t - z, z - t);
     let (minus, plus) = (mills_wide(distance), mills_wide(z + t));
     let part = weight * minus;
-    let rest = whole_minus(terms, m.above, strike) - part;
+    let rest = whole - part;
     let (leg_minus, rest_minus) = (V::select(high, rest, part), V::select(high, part, rest));
     let leg_plus = weight * plus;
     let ratio = series_or(minus - plus, s, z, z2, t2);

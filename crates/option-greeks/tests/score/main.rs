@@ -45,7 +45,7 @@ fn reference_rows() {
         iv_black76: 1.2,
         iv_spot_year: 1.6,
         iv_spot: 12.0,
-        greeks: [2.5, 5.0, 4.0, 4.0, 4.5, 5.1, 7.5, 15.5, 4.0, 9.0],
+        greeks: [1.9, 4.2, 2.6, 2.0, 2.5, 4.3, 3.4, 3.6, 3.0, 3.8],
     };
     assert!(check(&path, &bounds) > 4000);
 }
