@@ -298,9 +298,10 @@ fn pipeline_config(config: &Config) -> PipelineConfig {
     }
 }
 
-/// Batches that may wait for a sink. Shares without derivatives are a topic each, so one poll of a wide feed seals
-/// hundreds of small batches at once; a few polls' worth must fit before anything gives way.
-const SINK_QUEUE: QueueConfig = QueueConfig { capacity: 2048, overflow: OverflowPolicy::Conflate };
+/// Batches that may wait for a sink. Shares without derivatives are a topic each, so the snapshots that follow a wide
+/// subscription come as thousands of small batches at once, and each may be all that is heard of a share for
+/// minutes. `SNAPSHOT_CAPACITY` bounds the memory.
+const SINK_QUEUE: QueueConfig = QueueConfig { capacity: 16_384, overflow: OverflowPolicy::Conflate };
 
 /// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
 fn restart() -> RestartPolicy {

@@ -58,7 +58,9 @@ pub use health::HealthRecord;
 pub use market::{Forwards, Market, SharedValue};
 pub use metrics::{PipelineMetrics, SinkMetrics};
 pub use pipeline::{Output, Pipeline};
-pub use queue::{Fanout, HEALTH_CAPACITY, OverflowPolicy, QueueConfig, SinkCounts, SinkQueue};
+pub use queue::{
+    Fanout, HEALTH_CAPACITY, OverflowPolicy, QueueConfig, SNAPSHOT_CAPACITY, SinkCounts, SinkQueue,
+};
 #[cfg(any(test, feature = "test-util"))]
 pub use recording::{RecordingFailed, RecordingSink};
 pub use run::{SinkEnd, SinkSummary, run, run_sink};

@@ -27,7 +27,7 @@ pub enum OverflowPolicy {
 /// Length and policy of a sink's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// How many batches may wait; at least one.
+    /// How many batches may wait; at least one. Whatever it is, no more than [`SNAPSHOT_CAPACITY`] snapshots wait.
     pub capacity: usize,
     /// What gives way when they do.
     pub overflow: OverflowPolicy,
@@ -40,6 +40,10 @@ impl Default for QueueConfig {
         Self { capacity: 256, overflow: OverflowPolicy::Conflate }
     }
 }
+
+/// How many snapshots may wait for a sink whatever the number of batches: about 30 MB, seven seconds of 9,000 busy
+/// instruments. A batch may hold thousands of snapshots, so the number of batches alone bounds no memory.
+pub const SNAPSHOT_CAPACITY: usize = 65_536;
 
 /// How many health records may wait for a sink: hours of ordinary trouble. The oldest goes when it is full.
 pub const HEALTH_CAPACITY: usize = 1024;
@@ -116,6 +120,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     batches: VecDeque<Queued>,
+    /// Snapshots in `batches`.
+    waiting: usize,
     health: VecDeque<Arc<HealthRecord>>,
     counts: SinkCounts,
     /// No more will be pushed.
@@ -152,6 +158,7 @@ impl Fanout {
             config: QueueConfig { capacity, ..config },
             state: Mutex::new(State {
                 batches: VecDeque::with_capacity(capacity + 1),
+                waiting: 0,
                 health: VecDeque::new(),
                 counts: SinkCounts::default(),
                 closed: false,
@@ -314,7 +321,7 @@ impl Shared {
             if let Some(record) = state.health.pop_front() {
                 return Err(Some(Some(Work::Health(record))));
             }
-            state.batches.pop_front().ok_or(state.closed.then_some(None))
+            state.pop_oldest().ok_or(state.closed.then_some(None))
         });
         let queued = match queued {
             Ok(queued) => queued,
@@ -339,15 +346,28 @@ impl State {
             return;
         }
         self.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
-        if self.batches.len() > config.capacity {
+        self.waiting += batch.snapshots.len();
+        while self.batches.len() > config.capacity || self.waiting > SNAPSHOT_CAPACITY {
             match config.overflow {
-                OverflowPolicy::Conflate => match self.merge_pair() {
-                    Some(conflated) => self.counts.conflated += conflated,
-                    None => self.drop_oldest(),
-                },
+                OverflowPolicy::Conflate => self.conflate(),
                 OverflowPolicy::DropOldest => self.drop_oldest(),
-                OverflowPolicy::Disconnect => self.give_up(),
+                OverflowPolicy::Disconnect => return self.give_up(),
             }
+        }
+    }
+
+    /// Makes the queue shorter, or at least its content: two batches become one, or the oldest goes.
+    fn conflate(&mut self) {
+        let crowded = self.waiting > SNAPSHOT_CAPACITY;
+        match self.merge_pair() {
+            Some(conflated) => {
+                self.counts.conflated += conflated;
+                self.waiting -= conflated as usize;
+                if crowded && conflated == 0 {
+                    self.drop_oldest();
+                }
+            }
+            None => self.drop_oldest(),
         }
     }
 
@@ -364,8 +384,14 @@ impl State {
         self.health.push_back(record.clone());
     }
 
+    fn pop_oldest(&mut self) -> Option<Queued> {
+        let oldest = self.batches.pop_front()?;
+        self.waiting -= oldest.body.batch().snapshots.len();
+        Some(oldest)
+    }
+
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.batches.pop_front() {
+        if let Some(oldest) = self.pop_oldest() {
             self.counts.dropped += oldest.body.batch().snapshots.len() as u64;
         }
     }

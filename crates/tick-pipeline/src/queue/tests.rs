@@ -126,6 +126,22 @@ fn conflate_drops_the_oldest_when_no_two_batches_go_together() {
 }
 
 #[test]
+fn few_batches_of_many_snapshots_are_bounded_too() {
+    for overflow in [OverflowPolicy::Conflate, OverflowPolicy::DropOldest] {
+        let mut source = Source::new();
+        let mut fanout = Fanout::new();
+        let queue = fanout.add_sink("test", config(1000, overflow));
+        let half: Vec<(u32, u32)> = (0..SNAPSHOT_CAPACITY as u32 / 2).map(|slot| (slot, 1)).collect();
+        for topic in [0, 1, 0, 1, 0] {
+            fanout.publish(&source.batch(topic, &half));
+        }
+        let counts = queue.counts();
+        let waiting = counts.pushed - counts.dropped - counts.conflated;
+        assert_eq!(waiting, SNAPSHOT_CAPACITY as u64, "{overflow:?}: {counts:?}");
+    }
+}
+
+#[test]
 fn disconnect_gives_everything_up() {
     check(
         config(2, OverflowPolicy::Disconnect),
