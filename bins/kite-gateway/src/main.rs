@@ -61,7 +61,7 @@ fn run(config: Config) -> Result<ExitCode, StartError> {
     tracing::subscriber::set_global_default(subscriber).map_err(|_| StartError::SecondLogger)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        let stop = signals::shutdown_signal()?;
+        let (stop, _listener) = signals::shutdown_signal()?;
         let gateway = Gateway::build(config, Arc::new(SystemClock), Some(logging)).await?;
         Ok::<_, StartError>(gateway.run(stop).await)
     })?;
