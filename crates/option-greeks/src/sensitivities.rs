@@ -5,7 +5,10 @@
 //! In-the-money legs follow by parity. Black-76 is Black-Scholes-Merton with the yield `y = r` but for its rho; see
 //! E. G. Haug, *The Complete Guide to Option Pricing Formulas*, 2nd ed., chapters 1 and 2.
 
+use std::ops::Range;
+
 use crate::lanes::Lanes;
+use crate::near;
 use crate::terms::Terms;
 
 /// The out-of-the-money option at a strike, in the option's money.
@@ -98,6 +101,20 @@ pub(crate) fn sensitivities_at<V: Lanes, const SPOT: bool>(
 }
 
 impl<V: Lanes> Sensitivities<V> {
+    /// Writes the Greeks in the order of [`Greeks`](crate::Greeks) from the second column on, as many as there are.
+    #[inline(always)]
+    pub(crate) fn store_greeks<const COLUMNS: usize>(
+        &self,
+        at: Range<usize>,
+        columns: &mut [&mut [f64]; COLUMNS],
+    ) {
+        let Self { delta, gamma, vega, theta, rho, vanna, volga, charm, speed, .. } = *self;
+        let values = [delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
+        for (column, value) in columns[1..].iter_mut().zip(values) {
+            value.store(&mut column[at.start..at.end]);
+        }
+    }
+
     /// Greeks that are not numbers become zero. It happens to options a thousand deviations from the money or with factors
     /// such as `1/T` beyond the range of doubles: nothing times infinity.
     #[inline(always)]
@@ -120,6 +137,27 @@ impl<V: Lanes> Sensitivities<V> {
 #[inline(always)]
 fn number<V: Lanes>(x: V) -> V {
     V::select(x.eq(x), x, x.splat(0.0))
+}
+
+/// The legs of the outside option from the normalised problem and its weight.
+#[inline(always)]
+pub(crate) fn outside_local<V: Lanes>(
+    local: &near::Local<V>,
+    whole_minus: V,
+    weight: V,
+    price: V,
+) -> Outside<V> {
+    let leg_minus = weight * local.mills_minus;
+    Outside {
+        s: local.s,
+        inverse_s: local.inverse_s,
+        z: local.z,
+        weight,
+        leg_minus,
+        rest_minus: whole_minus - leg_minus,
+        leg_plus: leg_minus - price,
+        price,
+    }
 }
 
 /// The whole of the leg whose outside part is `W M(z-t)`: the spot for a call, the strike for a put.

@@ -4,21 +4,15 @@
 //! Short loops over a block beat one long body: independent iterations overlap, and fewer values are alive at once.
 //! Every stage works lane by lane, so an option's result does not depend on its place, its neighbours or the width.
 
-use std::ops::Range;
-
+use crate::block::{Refused, VECTORS, signs};
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
-use crate::sensitivities::{Outside, Sensitivities, sensitivities, whole_minus};
+use crate::sensitivities::{Outside, Sensitivities, outside_local, sensitivities, whole_minus};
 use crate::terms::{Terms, is_price};
 use crate::wide;
-use crate::{Chain, OptionInputs, OptionKind, Status};
-
-/// Vectors per block: enough to fill the pipelines, few enough to stay in the first-level cache.
-pub(crate) const VECTORS: usize = 12;
-/// Options per block at the greatest width.
-pub(crate) const LARGEST_BLOCK: usize = VECTORS * WIDEST;
+use crate::{Chain, OptionInputs, Status};
 
 /// Runs one stage over all vectors.
 macro_rules! stages {
@@ -69,15 +63,6 @@ struct Stages<V: Lanes> {
     market: [(V, V); VECTORS],
     correction: [V; VECTORS],
     good: [V::Mask; VECTORS],
-}
-
-/// The options of a block that the fast kernel refused, side by side.
-pub(crate) struct Refused {
-    pub(crate) place: [u8; LARGEST_BLOCK],
-    pub(crate) strike: [f64; LARGEST_BLOCK],
-    pub(crate) sign: [f64; LARGEST_BLOCK],
-    /// Price, or volatility when pricing.
-    pub(crate) number: [f64; LARGEST_BLOCK],
 }
 
 impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
@@ -243,60 +228,6 @@ impl<V: Lanes> Stages<V> {
     }
 }
 
-impl Default for Refused {
-    fn default() -> Self {
-        const ZEROS: [f64; LARGEST_BLOCK] = [0.0; LARGEST_BLOCK];
-        Self { place: [0; LARGEST_BLOCK], strike: ZEROS, sign: ZEROS, number: ZEROS }
-    }
-}
-
-impl Refused {
-    /// Copies the options outside the masks; answers how many there are.
-    #[inline(always)]
-    pub(crate) fn gather<M: Mask>(
-        &mut self,
-        good: &[M],
-        strikes: &[f64],
-        kinds: &[OptionKind],
-        numbers: &[f64],
-    ) -> usize {
-        let mut count = 0;
-        for (j, mask) in good.iter().enumerate() {
-            let i = j * M::WIDTH;
-            let mut set = !mask.bits() & ((1 << (strikes.len() - i).min(M::WIDTH)) - 1);
-            while set != 0 {
-                let at = i + set.trailing_zeros() as usize;
-                self.place[count] = at as u8;
-                self.strike[count] = strikes[at];
-                self.sign[count] = kinds[at].sign();
-                self.number[count] = numbers[at];
-                set &= set - 1;
-                count += 1;
-            }
-        }
-        count
-    }
-}
-
-/// +1 for calls and -1 for puts, from the first of the kinds.
-#[inline(always)]
-pub(crate) fn signs<V: Lanes>(lane: V, kinds: &[OptionKind]) -> V {
-    let mut bytes = [0; WIDEST];
-    match kinds.first_chunk::<WIDEST>() {
-        Some(kinds) => {
-            for i in 0..WIDEST {
-                bytes[i] = kinds[i] as u8;
-            }
-        }
-        None => {
-            for (byte, kind) in bytes.iter_mut().zip(kinds) {
-                *byte = *kind as u8;
-            }
-        }
-    }
-    lane.signs(bytes)
-}
-
 /// `a`, `sqrt(2 pi) b` and about the total volatility of an option in the middle of the box.
 const HARMLESS: (f64, f64, f64) = (0.1, 0.103, 0.2);
 
@@ -311,27 +242,6 @@ fn outside_solved<V: Lanes>(
     let local = solution.local();
     let price = time_value * terms.discount;
     outside_local(&local, whole_minus, price / local.ratio, price)
-}
-
-/// The legs of the outside option from the normalised problem and its weight.
-#[inline(always)]
-pub(crate) fn outside_local<V: Lanes>(
-    local: &near::Local<V>,
-    whole_minus: V,
-    weight: V,
-    price: V,
-) -> Outside<V> {
-    let leg_minus = weight * local.mills_minus;
-    Outside {
-        s: local.s,
-        inverse_s: local.inverse_s,
-        z: local.z,
-        weight,
-        leg_minus,
-        rest_minus: whole_minus - leg_minus,
-        leg_plus: leg_minus - price,
-        price,
-    }
 }
 
 /// `sigma = s / sqrt(T)` for `s = guess (1 + correction)`, rounded once.
@@ -420,22 +330,6 @@ fn refusal(strike: f64, price: f64, time_value: f64, room: f64, volatility: f64)
     } else {
         // The amounts left the range of doubles on the way.
         Status::BadPrice
-    }
-}
-
-impl<V: Lanes> Sensitivities<V> {
-    /// Writes the Greeks in the order of [`Greeks`](crate::Greeks) from the second column on, as many as there are.
-    #[inline(always)]
-    pub(crate) fn store_greeks<const COLUMNS: usize>(
-        &self,
-        at: Range<usize>,
-        columns: &mut [&mut [f64]; COLUMNS],
-    ) {
-        let Self { delta, gamma, vega, theta, rho, vanna, volga, charm, speed, .. } = *self;
-        let values = [delta, gamma, vega, theta, rho, vanna, volga, charm, speed];
-        for (column, value) in columns[1..].iter_mut().zip(values) {
-            value.store(&mut column[at.start..at.end]);
-        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Price and Greeks from volatility, in blocks as [`solve`](crate::solve) does.
 
+use crate::block::{Refused, VECTORS, signs};
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
-use crate::sensitivities::{Outside, Sensitivities, sensitivities_at, whole_minus};
-use crate::solve::{Refused, VECTORS, outside_local, signs};
+use crate::sensitivities::{Outside, Sensitivities, outside_local, sensitivities_at, whole_minus};
 use crate::terms::{Terms, is_price};
 use crate::wide;
 use crate::{Greeks, OptionInputs, Status, VolatilityChain};
