@@ -1,8 +1,8 @@
 //! Four and eight options at a time: the vector instructions of x86-64, and all unsafe code of this crate.
 //!
-//! Two facts make it sound. A value of [`F64x4`] or [`F64x8`] can only be made from another one or by
-//! [`Avx2::lanes`] and [`Avx512::lanes`], whose owners exist only after the processor was asked; so whoever holds a
-//! value may run its instructions. And memory is touched only through slices whose length was checked.
+//! Two facts make it sound. A value of [`F64x4`] or [`F64x8`] can only be made from another one; the first is made by
+//! [`Avx2::run`] or [`Avx512::run`], whose owners exist only after the processor was asked. So whoever holds a value may
+//! run its instructions. And memory is touched only through slices whose length was checked.
 
 #![allow(unsafe_code)]
 
