@@ -140,7 +140,7 @@ impl Engine {
         self.greeks(option, volatility).map(|greeks| greeks.price)
     }
 
-    /// See [`greeks`](crate::greeks).
+    /// See [`greeks`](crate::greeks()).
     ///
     /// # Errors
     ///
