@@ -9,15 +9,16 @@ pub(crate) fn docs() -> Outcome {
     run(cargo().args(["test", "--quiet", "--workspace", "--test", "docs"]).env("UPDATE_DOCS", "1"))
 }
 
-/// Runs a benchmark program: a package of its own under `bench/`, outside the default build.
+/// Runs a benchmark program: a package of its own under `bench/`, outside the default build, in its own folder so
+/// that its `.cargo/config.toml` holds.
 pub(crate) fn bench(name: &str, arguments: &[&str]) -> Outcome {
-    let manifest = root().join("bench").join(name).join("Cargo.toml");
-    if !manifest.is_file() {
+    let folder = root().join("bench").join(name);
+    if !folder.join("Cargo.toml").is_file() {
         return Err(format!("no benchmark `{name}`: there is no bench/{name}"));
     }
     let mut command = cargo();
-    command.args(["run", "--release", "--quiet", "--manifest-path"]).arg(manifest);
-    run(command.arg("--").args(arguments))
+    command.current_dir(folder).args(["run", "--release", "--quiet", "--"]);
+    run(command.args(arguments))
 }
 
 /// Fuzzes one target for a while.

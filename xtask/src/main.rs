@@ -16,7 +16,7 @@ cargo xtask <chore>
   test             everything CI runs: fmt, tidy, clippy, deny, docs, every test with real services
   test --only STEP one step of it: fmt | tidy | clippy | deny | doc | tests
   docs             write the generated pages in docs/ anew
-  bench NAME       run a benchmark program: greeks | decode | load
+  bench NAME       run a benchmark program: greeks | load
   fuzz TARGET [S]  fuzz TARGET for S seconds (default 60); needs the nightly toolchain
 ";
 
