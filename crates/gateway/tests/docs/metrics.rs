@@ -11,7 +11,7 @@ use redis_fanout::RedisMetrics;
 use resilience::SupervisorMetrics;
 use tick_pipeline::{PipelineMetrics, SinkMetrics};
 
-const MEANINGS: [(&str, &str); 48] = [
+const MEANINGS: [(&str, &str); 60] = [
     ("websocket_pool_connections", "Ticker connections that stand."),
     ("websocket_pool_subscribed_tokens", "Instruments that the broker was asked to stream."),
     ("ticker_frames_total", "Binary frames received, heartbeats included."),
@@ -78,9 +78,6 @@ const MEANINGS: [(&str, &str); 48] = [
     ("redis_connections_lost_total", "Connections to Redis that were lost."),
     ("circuit_breaker_state", "0 closed, 1 half-open, 2 open."),
     ("circuit_breaker_opened_total", "Times a breaker opened."),
-];
-
-const MORE_MEANINGS: [(&str, &str); 12] = [
     ("circuit_breaker_refused_total", "Calls a breaker refused."),
     ("http_requests_total", "Requests answered, by route and class of status."),
     ("http_request_duration_seconds", "From the whole request to the whole answer."),
@@ -147,7 +144,7 @@ fn metrics_page() {
         reason; never an instrument.\n\n\
         | name | kind | labels | meaning |\n| --- | --- | --- | --- |\n",
     );
-    for (name, meaning) in MEANINGS.iter().chain(&MORE_MEANINGS) {
+    for (name, meaning) in &MEANINGS {
         let (kind, labels) = registered.remove(*name).unwrap_or_else(|| panic!("nobody registers {name}"));
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
         writeln!(page, "| `{name}` | {kind} | {} | {meaning} |", labels.join(" ")).unwrap();
