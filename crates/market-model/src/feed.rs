@@ -42,6 +42,14 @@ pub enum DisconnectReason {
     Io(Arc<str>),
     /// Nothing arrived, not even a heartbeat, for this long.
     NoHeartbeat(Duration),
+    /// Frames arrived, but pings stayed unanswered for this long.
+    NoPong(Duration),
+    /// Ticks had fallen far below the usual rate.
+    RateCollapse,
+    /// A planned rotation that found no room for the new connection beside the old one.
+    Rotation,
+    /// The part of this process that serves the connection failed and was started again.
+    TaskFailed,
     /// The token was refused (handshake 403). No reconnect is tried until a new token arrives.
     TokenRefused,
     /// The handshake was answered with another status (429, 5xx).
@@ -85,6 +93,17 @@ pub struct Gap {
     pub lost_ticks: Option<u64>,
 }
 
+/// A hole of one instrument: the last tick before it and the first one after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenGap {
+    /// Which instrument.
+    pub token: InstrumentToken,
+    /// When the last tick before the hole left the socket.
+    pub from: UnixNanos,
+    /// When the first tick after it did.
+    pub to: UnixNanos,
+}
+
 /// A connection that stands and says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
@@ -99,6 +118,8 @@ pub struct Silence {
 pub struct RateCollapse {
     /// Which connection.
     pub connection: ConnectionId,
+    /// When it was noticed.
+    pub at: UnixNanos,
     /// Ticks per second now.
     pub rate: f64,
     /// Ticks per second that are usual for it.
@@ -198,8 +219,37 @@ pub enum FeedEvent {
         /// When.
         at: UnixNanos,
     },
+    /// Instruments tick again after a hole: what to back-fill, instrument by instrument.
+    TokenGaps {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Why there was a hole.
+        cause: GapCause,
+        /// The holes; a long list is split over several events.
+        gaps: Vec<TokenGap>,
+    },
     /// A connection ticks far below its usual rate.
     RateCollapse(RateCollapse),
+    /// A connection whose rate had collapsed ticks as usual again.
+    RateRestored {
+        /// Which connection.
+        connection: ConnectionId,
+        /// When.
+        at: UnixNanos,
+        /// Ticks per second now.
+        rate: f64,
+    },
+    /// A connection was replaced by a new one that ticked before the old one was closed: nothing is missing.
+    Rotated {
+        /// Which connection.
+        connection: ConnectionId,
+        /// When the old socket was closed.
+        at: UnixNanos,
+        /// How long both stood side by side.
+        overlap: Duration,
+        /// Why it was replaced.
+        reason: DisconnectReason,
+    },
     /// An account's token was refused.
     TokenLost(TokenLoss),
     /// An account has a working token again.

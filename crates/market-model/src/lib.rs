@@ -20,6 +20,7 @@ mod catalog;
 mod feed;
 mod instrument;
 mod price;
+mod sessions;
 mod subscription;
 mod tick;
 mod time;
@@ -30,10 +31,11 @@ pub use catalog::{
 };
 pub use feed::{
     ConnectionId, DisconnectReason, FeedEvent, Gap, GapCause, RateCollapse, Silence, SubscriptionChange,
-    SubscriptionState, TickFrame, TokenLoss,
+    SubscriptionState, TickFrame, TokenGap, TokenLoss,
 };
 pub use instrument::{Exchange, Expiry, Instrument, InstrumentKind, OptionSide, Segment};
 pub use price::{ParsePriceError, Price};
+pub use sessions::{SessionPhase, Sessions};
 pub use subscription::{Subscription, SubscriptionSet};
 pub use tick::{Depth, DepthLevel, FullTick, Mode, Ohlc, Quantity, QuoteTick, Tick, TickBody};
 pub use time::{Clock, ManualClock, SystemClock, UnixNanos};

@@ -138,16 +138,27 @@ pub struct HealthMessage {
     pub reason: Option<String>,
     pub code: Option<u16>,
     pub after_ms: Option<u64>,
+    pub overlap_ms: Option<u64>,
     pub from: Option<i64>,
     pub to: Option<i64>,
     pub cause: Option<String>,
     pub instrument_tokens: Option<Vec<u32>>,
+    pub gaps: Option<Vec<TokenGapMessage>>,
     pub lost_ticks: Option<u64>,
     pub since: Option<i64>,
     pub rate: Option<f64>,
     pub baseline: Option<f64>,
     pub detail: Option<String>,
     pub changes: Option<Vec<ChangeMessage>>,
+}
+
+/// A hole of one instrument that ended.
+#[expect(missing_docs, reason = "the meaning of every field stands once, in the field table")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TokenGapMessage {
+    pub instrument_token: u32,
+    pub from: i64,
+    pub to: i64,
 }
 
 /// A subscription that changed its state.

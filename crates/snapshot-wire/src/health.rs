@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use market_model::{ConnectionId, DisconnectReason, FeedEvent, SubscriptionChange, UnixNanos};
+use market_model::{ConnectionId, DisconnectReason, FeedEvent, SubscriptionChange, TokenGap, UnixNanos};
 use tick_pipeline::HealthRecord;
 
 use crate::batch::WireFormat;
@@ -22,7 +22,10 @@ pub const fn health_type(event: &FeedEvent) -> Option<&'static str> {
         FeedEvent::Gap(_) => "gap",
         FeedEvent::Silent(_) => "silent",
         FeedEvent::SilenceEnded { .. } => "silence_ended",
+        FeedEvent::TokenGaps { .. } => "token_gaps",
         FeedEvent::RateCollapse(_) => "rate_collapse",
+        FeedEvent::RateRestored { .. } => "rate_restored",
+        FeedEvent::Rotated { .. } => "rotated",
         FeedEvent::TokenLost(_) => "token_lost",
         FeedEvent::TokenRestored { .. } => "token_restored",
         FeedEvent::Subscriptions { .. } => "subscriptions",
@@ -116,10 +119,26 @@ fn write_event(out: &mut impl Writer, event: &FeedEvent) {
         }
         FeedEvent::RateCollapse(collapse) => {
             write_connection(out, &collapse.connection);
-            out.key(key!("rate"));
-            out.double(collapse.rate);
-            out.key(key!("baseline"));
-            out.double(collapse.baseline);
+            write_instant(out, key!("at"), collapse.at);
+            write_rate(out, key!("rate"), collapse.rate);
+            write_rate(out, key!("baseline"), collapse.baseline);
+        }
+        FeedEvent::RateRestored { connection, at, rate } => {
+            write_connection(out, connection);
+            write_instant(out, key!("at"), *at);
+            write_rate(out, key!("rate"), *rate);
+        }
+        FeedEvent::Rotated { connection, at, overlap, reason } => {
+            write_connection(out, connection);
+            write_instant(out, key!("at"), *at);
+            write_count(out, key!("overlap_ms"), millis(*overlap));
+            write_reason(out, reason);
+        }
+        FeedEvent::TokenGaps { connection, cause, gaps } => {
+            write_connection(out, connection);
+            out.key(key!("cause"));
+            out.word(gap_cause_word(*cause));
+            write_token_gaps(out, gaps);
         }
         FeedEvent::TokenLost(loss) => {
             write_account(out, &loss.account);
@@ -150,6 +169,11 @@ fn write_instant(out: &mut impl Writer, key: Key, at: UnixNanos) {
     out.signed(at.0);
 }
 
+fn write_rate(out: &mut impl Writer, key: Key, ticks_per_second: f64) {
+    out.key(key);
+    out.double(ticks_per_second);
+}
+
 fn write_count(out: &mut impl Writer, key: Key, count: u64) {
     out.key(key);
     out.unsigned(count);
@@ -162,7 +186,7 @@ fn write_reason(out: &mut impl Writer, reason: &DisconnectReason) {
         DisconnectReason::ClosedByServer(Some(code)) | DisconnectReason::HandshakeStatus(code) => {
             write_count(out, key!("code"), u64::from(*code));
         }
-        DisconnectReason::NoHeartbeat(after) => write_count(out, key!("after_ms"), millis(*after)),
+        DisconnectReason::NoHeartbeat(after) | DisconnectReason::NoPong(after) => write_count(out, key!("after_ms"), millis(*after)),
         DisconnectReason::Io(error) => {
             out.key(key!("detail"));
             out.text(error);
@@ -182,6 +206,20 @@ fn write_changes(out: &mut impl Writer, changes: &[SubscriptionChange]) {
         out.word(change.mode.as_str());
         out.key(key!("state"));
         out.word(subscription_word(change.state));
+        out.close_map(map);
+    }
+    out.close_array();
+}
+
+fn write_token_gaps(out: &mut impl Writer, gaps: &[TokenGap]) {
+    out.key(key!("gaps"));
+    out.open_array(gaps.len());
+    for (index, gap) in gaps.iter().enumerate() {
+        out.item(index);
+        let map = out.open_map(key!("instrument_token"));
+        out.unsigned(u64::from(gap.token.0));
+        write_instant(out, key!("from"), gap.from);
+        write_instant(out, key!("to"), gap.to);
         out.close_map(map);
     }
     out.close_array();

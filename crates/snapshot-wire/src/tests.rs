@@ -5,7 +5,7 @@ use std::time::Duration;
 use market_model::{
     ConnectionId, Depth, DepthLevel, DisconnectReason, Exchange, Expiry, FeedEvent, FullTick, Gap, GapCause,
     Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken, Mode, Ohlc, OptionSide,
-    Price, QuoteTick, RateCollapse, Segment, Silence, SubscriptionChange, SubscriptionState, Tick, TickBody,
+    Price, QuoteTick, RateCollapse, Segment, Silence, SubscriptionChange, SubscriptionState, Tick, TickBody, TokenGap,
     TickFrame, TokenLoss, UnixNanos,
 };
 use proptest::prelude::*;
@@ -196,7 +196,24 @@ fn health_samples() -> Vec<FeedEvent> {
         gap(Some([InstrumentToken(258), InstrumentToken(514)].into()), Some(7)),
         FeedEvent::Silent(Silence { connection: connection.clone(), since: at }),
         FeedEvent::SilenceEnded { connection: connection.clone(), at },
-        FeedEvent::RateCollapse(RateCollapse { connection: connection.clone(), rate: 0.5, baseline: 900.25 }),
+        FeedEvent::RateCollapse(RateCollapse {
+            connection: connection.clone(),
+            at,
+            rate: 0.5,
+            baseline: 900.25,
+        }),
+        FeedEvent::RateRestored { connection: connection.clone(), at, rate: 899.5 },
+        FeedEvent::Rotated {
+            connection: connection.clone(),
+            at,
+            overlap: Duration::from_millis(750),
+            reason: DisconnectReason::NoPong(Duration::from_secs(10)),
+        },
+        FeedEvent::TokenGaps {
+            connection: connection.clone(),
+            cause: GapCause::Disconnected,
+            gaps: vec![TokenGap { token: InstrumentToken(258), from: UnixNanos(1), to: UnixNanos(9) }],
+        },
         FeedEvent::TokenLost(TokenLoss { account: "main".into(), detail: "403".into() }),
         FeedEvent::TokenRestored { account: "main".into() },
         FeedEvent::Subscriptions {
@@ -446,6 +463,7 @@ proptest! {
     fn any_text_and_double_survive(source in ".*", rate: f64) {
         let event = FeedEvent::RateCollapse(RateCollapse {
             connection: ConnectionId { account: source.as_str().into(), index: 0 },
+            at: UnixNanos(5),
             rate,
             baseline: 1.0,
         });
