@@ -46,6 +46,6 @@ pub use rest::{KiteRest, RestError};
 pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
     ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus, Endpoint,
-    SubscriptionCounts, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle,
-    TickerMetrics, TickerStatus, TickerStreams, plan_connections,
+    FrameTap, SubscriptionCounts, TapKind, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd,
+    TickerHandle, TickerMetrics, TickerStatus, TickerStreams, plan_connections,
 };

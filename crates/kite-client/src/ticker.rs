@@ -16,6 +16,7 @@ mod plan;
 mod session;
 mod socket;
 mod status;
+mod tap;
 mod text;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -40,6 +41,7 @@ pub use self::ledger::SubscriptionCounts;
 pub use self::metrics::TickerMetrics;
 pub use self::plan::{ConnectionLimits, ConnectionPlan, plan_connections};
 pub use self::status::{ConnectionState, ConnectionStatus, TickerStatus};
+pub use self::tap::{FrameTap, TapKind};
 
 use self::connection::{Connection, Orders, Shared};
 use self::endpoint::TickerUrl;
@@ -61,6 +63,7 @@ pub struct Ticker {
     reconnects: Vec<watch::Receiver<u64>>,
     feed: mpsc::Sender<FeedEvent>,
     texts: mpsc::Sender<TextMessage>,
+    tap: Option<Arc<dyn FrameTap>>,
     seed: u64,
 }
 
@@ -151,9 +154,17 @@ impl Ticker {
             desired,
             reconnects: reconnect_senders.into(),
         };
-        let ticker = Self { account, shared, credentials, desired: wishes, reconnects, feed, texts, seed };
+        let ticker =
+            Self { account, shared, credentials, desired: wishes, reconnects, feed, texts, tap: None, seed };
         let streams = TickerStreams { feed: feed_events, text: text_messages };
         Ok((ticker, handle, streams))
+    }
+
+    /// Shows everything to `tap` before it is decoded.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Arc<dyn FrameTap>) -> Self {
+        self.tap = Some(tap);
+        self
     }
 
     /// Connects and keeps the connections up. The first one always stands, because order updates need no
@@ -175,9 +186,7 @@ impl Ticker {
             let connection = self.connection(index, desired.clone(), &stop);
             indexes.push((self.spawn(&mut tasks, connection, Duration::ZERO), index));
         }
-        let surplus_id = self.id(self.shared.config.limits.connections - 1);
-        let metrics = self.shared.metrics.clone();
-        let mut surplus_outlet = Outlet::new(surplus_id, self.feed.clone(), metrics);
+        let mut surplus_outlet = self.outlet(self.shared.config.limits.connections - 1);
         let mut plan = ConnectionPlan::default();
         self.desired.mark_changed();
         let end = loop {
@@ -243,10 +252,16 @@ impl Ticker {
             self.id(index),
             self.shared.clone(),
             orders,
-            Outlet::new(self.id(index), self.feed.clone(), metrics.clone()),
+            self.tap.clone(),
+            self.outlet(index),
             TextOutlet::new(self.id(index), self.texts.clone(), metrics.clone()),
             self.seed.wrapping_add(u64::from(index)),
         )
+    }
+
+    fn outlet(&self, index: u8) -> Outlet {
+        let metrics = self.shared.metrics.clone();
+        Outlet::new(self.id(index), self.feed.clone(), self.tap.clone(), metrics)
     }
 
     fn spawn(&self, tasks: &mut JoinSet<()>, connection: Connection, delay: Duration) -> Id {
@@ -275,14 +290,13 @@ impl Ticker {
             tracing::error!(account = %self.account, index, "ticker connection panicked, starting it again");
         }
         let now = self.shared.clock.now();
-        let metrics = self.shared.metrics.clone();
-        Outlet::new(self.id(index), self.feed.clone(), metrics).control(
+        self.outlet(index).control(
             FeedEvent::Reconnecting {
                 connection: self.id(index),
                 at: now,
                 attempt: 1,
                 delay: PANIC_DELAY,
-                reason: DisconnectReason::Io("connection task panicked".into()),
+                reason: DisconnectReason::TaskFailed,
             },
             now,
         );

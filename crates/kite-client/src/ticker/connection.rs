@@ -20,7 +20,7 @@ use crate::ticker::outlet::Outlet;
 use crate::ticker::socket::{HandshakeError, Socket, handshake};
 use crate::ticker::status::{Board, ConnectionState};
 use crate::ticker::text::TextOutlet;
-use crate::{KiteError, TickerConfig, TickerCredentials, TickerMetrics};
+use crate::{FrameTap, KiteError, TickerConfig, TickerCredentials, TickerMetrics};
 
 /// What all connections of a ticker share.
 pub(crate) struct Shared {
@@ -47,6 +47,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Orders,
+    pub(crate) tap: Option<Arc<dyn FrameTap>>,
     pub(crate) outlet: Outlet,
     pub(crate) texts: TextOutlet,
     pub(crate) ledger: SubscriptionLedger,
@@ -90,6 +91,7 @@ impl Connection {
         id: ConnectionId,
         shared: Arc<Shared>,
         orders: Orders,
+        tap: Option<Arc<dyn FrameTap>>,
         outlet: Outlet,
         texts: TextOutlet,
         seed: u64,
@@ -111,6 +113,7 @@ impl Connection {
             id,
             shared,
             orders,
+            tap,
             outlet,
             texts,
         }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use kite_wire::{DecodeError, Frame, TextMessage, decode_frame};
 use market_model::{FeedEvent, Gap, GapCause, InstrumentToken, SubscriptionState, TickFrame, UnixNanos};
 
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+
+use crate::TapKind;
 use crate::ticker::connection::Connection;
 use crate::ticker::status::MAX_LISTED;
 
@@ -21,8 +24,11 @@ pub(crate) struct Damage {
 
 impl Connection {
     /// A binary frame.
-    pub(crate) fn take_frame(&mut self, bytes: &[u8]) {
+    pub(crate) fn take_frame(&mut self, bytes: &Bytes) {
         let at = self.now();
+        if let Some(tap) = &self.tap {
+            tap.frame(&self.id, at, TapKind::Binary, bytes);
+        }
         let before = self.last_frame;
         self.speaks(at);
         self.shared.metrics.frames.increment(1);
@@ -63,7 +69,10 @@ impl Connection {
     }
 
     /// A text frame.
-    pub(crate) fn take_text(&mut self, text: &str) {
+    pub(crate) fn take_text(&mut self, text: &Utf8Bytes) {
+        if let Some(tap) = &self.tap {
+            tap.frame(&self.id, self.now(), TapKind::Text, text.as_ref());
+        }
         self.shared.metrics.texts.increment(1);
         match TextMessage::parse(text) {
             Ok(message) => {

@@ -1,5 +1,6 @@
 //! The way out to the feed: never blocks the socket, never loses a control event, counts every tick it drops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use market_model::{ConnectionId, FeedEvent, Gap, GapCause, TickFrame, UnixNanos};
@@ -7,14 +8,13 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
-use crate::TickerMetrics;
 use crate::ticker::backlog::Backlog;
+use crate::{FrameTap, TickerMetrics};
 
 /// Overload lasts; a line each frame would make it worse.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// One connection's end of the feed channel.
-#[derive(Debug)]
 pub(crate) struct Outlet {
     connection: ConnectionId,
     feed: mpsc::Sender<FeedEvent>,
@@ -24,6 +24,7 @@ pub(crate) struct Outlet {
     dropped_ticks: u64,
     logged_ticks: u64,
     logged_at: Option<UnixNanos>,
+    tap: Option<Arc<dyn FrameTap>>,
     metrics: TickerMetrics,
 }
 
@@ -40,6 +41,7 @@ impl Outlet {
     pub(crate) fn new(
         connection: ConnectionId,
         feed: mpsc::Sender<FeedEvent>,
+        tap: Option<Arc<dyn FrameTap>>,
         metrics: TickerMetrics,
     ) -> Self {
         Self {
@@ -51,12 +53,16 @@ impl Outlet {
             dropped_ticks: 0,
             logged_ticks: 0,
             logged_at: None,
+            tap,
             metrics,
         }
     }
 
     /// Says anything but ticks. It is kept until there is room.
     pub(crate) fn control(&mut self, event: FeedEvent, at: UnixNanos) {
+        if let Some(tap) = &self.tap {
+            tap.event(&event);
+        }
         if let Some(overrun) = self.overrun.take() {
             let gap = self.overrun_gap(overrun, at);
             self.backlog.push(gap);
@@ -213,7 +219,7 @@ mod tests {
 
     fn outlet(capacity: usize) -> (Outlet, mpsc::Receiver<FeedEvent>) {
         let (feed, events) = mpsc::channel(capacity);
-        (Outlet::new(connection(), feed, TickerMetrics::noop()), events)
+        (Outlet::new(connection(), feed, None, TickerMetrics::noop()), events)
     }
 
     fn seen(events: &mut mpsc::Receiver<FeedEvent>) -> Vec<String> {

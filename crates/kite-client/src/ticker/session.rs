@@ -170,10 +170,7 @@ impl Connection {
                 self.tell_silent();
                 (now, Some(End::Later(DisconnectReason::NoHeartbeat(quiet))))
             }
-            Verdict::PongMissing(waited) => {
-                let text = format!("no answer to our pings for {} ms", waited.as_millis());
-                (now, Some(End::Later(DisconnectReason::Io(text.into()))))
-            }
+            Verdict::PongMissing(waited) => (now, Some(End::Later(DisconnectReason::NoPong(waited)))),
         }
     }
 

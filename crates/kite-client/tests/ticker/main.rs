@@ -9,4 +9,5 @@ mod reconnect;
 mod rig;
 mod server;
 mod subscriptions;
+mod tap;
 mod token;

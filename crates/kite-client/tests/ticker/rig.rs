@@ -72,6 +72,15 @@ impl Rig {
     }
 
     pub(crate) fn start_with(config: TickerConfig, first_login: Option<TickerCredentials>) -> Self {
+        Self::start_made(config, first_login, |ticker| ticker)
+    }
+
+    /// With something done to the ticker before it runs.
+    pub(crate) fn start_made(
+        config: TickerConfig,
+        first_login: Option<TickerCredentials>,
+        make: impl FnOnce(Ticker) -> Ticker,
+    ) -> Self {
         let recorder = DebuggingRecorder::new();
         let (kite, connector) = fake_kite();
         let (credentials, receiver) = watch::channel(first_login);
@@ -86,7 +95,7 @@ impl Rig {
         .expect("a usable configuration");
         let shutdown = CancellationToken::new();
         let mut task = JoinSet::new();
-        task.spawn(ticker.run(shutdown.clone()));
+        task.spawn(make(ticker).run(shutdown.clone()));
         Self {
             kite,
             handle,
