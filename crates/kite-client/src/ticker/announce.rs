@@ -7,6 +7,9 @@ use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, Silence, TokenLos
 use crate::ticker::connection::Connection;
 use crate::ticker::status::ConnectionState;
 
+/// Holes of single instruments in one event.
+const MOST_GAPS: usize = 500;
+
 // === impl Connection ===
 
 impl Connection {
@@ -105,6 +108,24 @@ impl Connection {
             self.outlet.control(FeedEvent::SilenceEnded { connection, at }, at);
         }
         self.last_frame = Some(at);
+    }
+
+    /// Ticks may be missing from now on.
+    pub(crate) fn lose(&mut self, cause: GapCause) {
+        self.report_token_gaps();
+        self.ledger.lost(cause);
+    }
+
+    /// Says which instruments tick again after a hole.
+    pub(crate) fn report_token_gaps(&mut self) {
+        let Some((cause, gaps)) = self.ledger.take_gaps() else {
+            return;
+        };
+        let now = self.now();
+        for part in gaps.chunks(MOST_GAPS) {
+            let connection = self.id.clone();
+            self.outlet.control(FeedEvent::TokenGaps { connection, cause, gaps: part.to_vec() }, now);
+        }
     }
 
     /// Says which subscriptions changed.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use market_model::{FeedEvent, Gap, SubscriptionChange};
+use market_model::{ConnectionId, FeedEvent, Gap, GapCause, SubscriptionChange, TokenGap};
 use rustc_hash::FxHashMap;
 
 /// A consumer that is this many events behind gets the sum instead of the story: a whole reconnect takes five.
@@ -22,6 +22,8 @@ struct Sum {
     gaps: Vec<Gap>,
     silence: Option<FeedEvent>,
     rate: Option<FeedEvent>,
+    rotated: Option<FeedEvent>,
+    token_gaps: Vec<(ConnectionId, GapCause, Vec<TokenGap>)>,
     subscriptions: Option<FeedEvent>,
 }
 
@@ -67,8 +69,10 @@ impl Sum {
                 });
             }
             FeedEvent::Silent(_) | FeedEvent::SilenceEnded { .. } => self.silence = Some(event),
-            FeedEvent::RateCollapse(_) => self.rate = Some(event),
+            FeedEvent::RateCollapse(_) | FeedEvent::RateRestored { .. } => self.rate = Some(event),
             FeedEvent::TokenLost(_) | FeedEvent::TokenRestored { .. } => self.token = Some(event),
+            FeedEvent::Rotated { .. } => self.rotated = Some(event),
+            FeedEvent::TokenGaps { connection, cause, gaps } => self.add_token_gaps(connection, cause, gaps),
             other => self.connection = Some(other),
         }
         self
@@ -88,10 +92,34 @@ impl Sum {
         }
     }
 
+    /// Holes of one instrument become one hole.
+    fn add_token_gaps(&mut self, connection: ConnectionId, cause: GapCause, gaps: Vec<TokenGap>) {
+        let same =
+            |held: &&mut (ConnectionId, GapCause, Vec<TokenGap>)| held.0 == connection && held.1 == cause;
+        let Some((_, _, held)) = self.token_gaps.iter_mut().find(same) else {
+            self.token_gaps.push((connection, cause, gaps));
+            return;
+        };
+        let mut sum: FxHashMap<_, TokenGap> = held.drain(..).map(|gap| (gap.token, gap)).collect();
+        for gap in gaps {
+            let whole = sum.entry(gap.token).or_insert(gap);
+            whole.from = whole.from.min(gap.from);
+            whole.to = whole.to.max(gap.to);
+        }
+        held.extend(sum.into_values());
+        held.sort_unstable_by_key(|gap| gap.token);
+    }
+
     fn into_events(self) -> VecDeque<FeedEvent> {
         (self.token.into_iter())
             .chain(self.connection)
             .chain(self.gaps.into_iter().map(FeedEvent::Gap))
+            .chain(self.token_gaps.into_iter().map(|(connection, cause, gaps)| FeedEvent::TokenGaps {
+                connection,
+                cause,
+                gaps,
+            }))
+            .chain(self.rotated)
             .chain(self.silence)
             .chain(self.rate)
             .chain(self.subscriptions)
@@ -120,9 +148,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use market_model::{
-        ConnectionId, DisconnectReason, GapCause, InstrumentToken, Mode, SubscriptionState, UnixNanos,
-    };
+    use market_model::{DisconnectReason, InstrumentToken, Mode, SubscriptionState, UnixNanos};
 
     use super::*;
 
@@ -154,6 +180,15 @@ mod tests {
         }
     }
 
+    fn token_gap(from: u32, token: u32) -> FeedEvent {
+        let gap = TokenGap {
+            token: InstrumentToken(token),
+            from: UnixNanos(from.into()),
+            to: UnixNanos(i64::from(from) + 1),
+        };
+        FeedEvent::TokenGaps { connection: connection(), cause: GapCause::Disconnected, gaps: vec![gap] }
+    }
+
     fn reconnecting(attempt: u32) -> FeedEvent {
         FeedEvent::Reconnecting {
             connection: connection(),
@@ -183,6 +218,8 @@ mod tests {
             backlog.push(gap(GapCause::Disconnected, 5, 6 + i64::from(round), None));
             backlog.push(subscriptions(&[(1, Requested), (1, Sent), (2, Sent)]));
             backlog.push(subscriptions(&[(1, Live)]));
+            backlog.push(token_gap(round, 7));
+            backlog.push(token_gap(round + 1, 8));
             assert!(backlog.events.len() <= FOLD_ABOVE);
         }
         for _ in 0..FOLD_ABOVE {
@@ -190,14 +227,25 @@ mod tests {
         }
         let told: Vec<_> = std::iter::from_fn(|| backlog.pop()).collect();
         assert_eq!(
-            told[..4],
+            told[..5],
             [
                 reconnecting(1000),
                 gap(GapCause::Overrun, 0, 500, Some(1000)),
                 gap(GapCause::Disconnected, 5, 505, None),
+                FeedEvent::TokenGaps {
+                    connection: connection(),
+                    cause: GapCause::Disconnected,
+                    gaps: [7, 8]
+                        .map(|token| TokenGap {
+                            token: InstrumentToken(token),
+                            from: UnixNanos(i64::from(token) - 7),
+                            to: UnixNanos(i64::from(token) + 493),
+                        })
+                        .to_vec(),
+                },
                 subscriptions(&[(2, Sent), (1, Live)]),
             ]
         );
-        assert!(told[4..].iter().all(|event| *event == reconnecting(1000)));
+        assert!(told[5..].iter().all(|event| *event == reconnecting(1000)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use market_model::{Clock, ConnectionId, DisconnectReason, SubscriptionSet, UnixNanos};
+use market_model::{Clock, ConnectionId, DisconnectReason, GapCause, SubscriptionSet, UnixNanos};
 use resilience::Backoff;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -136,6 +136,7 @@ impl Connection {
         }
         self.tell_down(DisconnectReason::Requested);
         self.state(ConnectionState::Stopped);
+        self.report_token_gaps();
         let now = self.now();
         self.outlet.finish(now, self.shared.config.close_timeout).await;
     }
@@ -232,6 +233,7 @@ impl Connection {
             self.hole_from = self.last_frame;
         }
         self.report_damage();
+        self.lose(GapCause::Disconnected);
         self.ledger.disconnected();
         self.publish();
     }

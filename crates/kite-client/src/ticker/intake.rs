@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::TapKind;
 use crate::ticker::connection::Connection;
+use crate::ticker::outlet::Delivery;
 use crate::ticker::status::MAX_LISTED;
 
 /// Undecodable packets since the last report.
@@ -18,6 +19,17 @@ pub(crate) struct Damage {
     lost: u64,
     /// Whom it concerns, as long as every bad packet said so and they are few.
     tokens: Option<Vec<InstrumentToken>>,
+}
+
+/// Where the packets of one frame went.
+#[derive(Debug, Default)]
+struct Tally {
+    packets: u64,
+    good: u64,
+    delivered: u64,
+    dropped: u64,
+    undecodable: u64,
+    errors: u64,
 }
 
 // === impl Connection ===
@@ -33,11 +45,13 @@ impl Connection {
         self.speaks(at);
         self.shared.metrics.frames.increment(1);
         self.shared.metrics.bytes.increment(bytes.len() as u64);
-        let (mut good, mut bad) = (0, 0);
+        let mut tally = Tally::default();
         if let Frame::Ticks(packets) = decode_frame(bytes) {
+            tally.packets = u64::from(packets.declared());
             let mut ticks = Vec::with_capacity(most_packets(bytes.len(), packets.declared()));
             packets.decode_into(&mut ticks, |error| {
-                bad += 1;
+                tally.errors += 1;
+                tally.undecodable += u64::from(error.lost_packets());
                 self.shared.metrics.decode_errors(error.kind()).increment(1);
                 if error.lost_packets() > 0 {
                     let damage = self.damage.get_or_insert_with(|| Damage {
@@ -49,22 +63,40 @@ impl Connection {
                 }
             });
             let unwanted =
-                (ticks.iter()).filter(|tick| !self.ledger.ticked(tick.token, tick.mode())).count() as u64;
+                (ticks.iter()).filter(|tick| !self.ledger.ticked(tick.token, tick.mode(), at)).count() as u64;
             if unwanted > 0 {
                 self.shared.metrics.unwanted_ticks.increment(unwanted);
             }
-            good = ticks.len() as u64;
-            self.shared.metrics.ticks.increment(good);
-            if good > 0 {
+            tally.good = ticks.len() as u64;
+            if tally.good > 0 {
                 let connection = self.id.clone();
-                self.outlet.ticks(TickFrame { connection, ts_recv: at, ticks });
+                match self.outlet.ticks(TickFrame { connection, ts_recv: at, ticks }) {
+                    Delivery::Delivered => tally.delivered = tally.good,
+                    Delivery::Dropped => tally.dropped = tally.good,
+                }
             }
+        }
+        self.count(at, &tally);
+    }
+
+    /// Books a frame: in the metrics and, all of it at once, in the status.
+    fn count(&self, at: UnixNanos, tally: &Tally) {
+        let metrics = &self.shared.metrics;
+        metrics.packets.increment(tally.packets);
+        metrics.ticks.increment(tally.good);
+        metrics.delivered_ticks.increment(tally.delivered);
+        if tally.undecodable > 0 {
+            metrics.undecodable_packets.increment(tally.undecodable);
         }
         self.shared.board.update(self.id.index, |status| {
             status.last_frame = Some(at);
             status.frames += 1;
-            status.ticks += good;
-            status.decode_errors += bad;
+            status.packets += tally.packets;
+            status.ticks += tally.good;
+            status.delivered_ticks += tally.delivered;
+            status.dropped_ticks += tally.dropped;
+            status.undecodable_packets += tally.undecodable;
+            status.decode_errors += tally.errors;
         });
     }
 
@@ -111,12 +143,10 @@ impl Connection {
         let subscriptions = self.ledger.counts();
         let silent = self.ledger.in_state(SubscriptionState::Silent, MAX_LISTED);
         let rejected = self.ledger.in_state(SubscriptionState::Rejected, MAX_LISTED);
-        let dropped = self.outlet.dropped_ticks();
         self.shared.board.update(self.id.index, |status| {
             status.subscriptions = subscriptions;
             status.silent_tokens = silent;
             status.rejected_tokens = rejected;
-            status.dropped_ticks = dropped;
         });
     }
 

@@ -3,15 +3,19 @@
 //! Synchronous: no socket, no timer. Kite acknowledges nothing and forgets everything when a connection ends
 //! (protocol section 17.2), so this is the only place that knows.
 
+mod holes;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kite_wire::TickerRequest;
 use market_model::{
-    InstrumentToken, Mode, Subscription, SubscriptionChange, SubscriptionSet, SubscriptionState,
+    InstrumentToken, Mode, Subscription, SubscriptionChange, SubscriptionSet, SubscriptionState, UnixNanos,
 };
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
+
+use self::holes::{Holes, Seen};
 
 /// How many subscriptions stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +50,7 @@ pub(crate) struct SubscriptionLedger {
     last_subscribed: Vec<InstrumentToken>,
     changes: Vec<SubscriptionChange>,
     counts: SubscriptionCounts,
+    holes: Holes,
 }
 
 #[derive(Debug)]
@@ -55,6 +60,7 @@ struct Entry {
     sent_at: Option<Instant>,
     /// It was silent on this socket before, and its commands were sent a second time.
     resent: bool,
+    seen: Seen,
 }
 
 // === impl SubscriptionCounts ===
@@ -94,6 +100,7 @@ impl SubscriptionLedger {
             last_subscribed: Vec::new(),
             changes: Vec::new(),
             counts: SubscriptionCounts::default(),
+            holes: Holes::default(),
         }
     }
 
@@ -126,6 +133,7 @@ impl SubscriptionLedger {
                     state: SubscriptionState::Requested,
                     sent_at: None,
                     resent: false,
+                    seen: Seen::Never,
                 };
                 self.wanted.insert(wish.token, fresh);
                 self.changes.push(SubscriptionChange {
@@ -197,11 +205,14 @@ impl SubscriptionLedger {
         }
     }
 
-    /// A tick arrived. Answers whether the token is wanted.
-    pub(crate) fn ticked(&mut self, token: InstrumentToken, mode: Mode) -> bool {
-        let Some(entry) = self.wanted.get(&token) else {
+    /// A tick arrived `at`. Answers whether the token is wanted.
+    pub(crate) fn ticked(&mut self, token: InstrumentToken, mode: Mode, at: UnixNanos) -> bool {
+        let Some(entry) = self.wanted.get_mut(&token) else {
             return false;
         };
+        if let Seen::Lost(from) = std::mem::replace(&mut entry.seen, Seen::At(at)) {
+            self.holes.end(token, from, at);
+        }
         let asked = match entry.state {
             SubscriptionState::Live => false,
             SubscriptionState::Requested => self.served.get(&token) == Some(&Some(mode)),

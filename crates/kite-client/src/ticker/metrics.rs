@@ -16,6 +16,12 @@ pub struct TickerMetrics {
     pub bytes: Counter,
     /// `ticker_ticks_total`: good packets in them.
     pub ticks: Counter,
+    /// `ticker_packets_total`: packets that frames say they have: ticks and undecodable ones together.
+    pub packets: Counter,
+    /// `ticker_undecodable_packets_total`: packets that could not be decoded.
+    pub undecodable_packets: Counter,
+    /// `ticker_delivered_ticks_total`: ticks handed to the feed.
+    pub delivered_ticks: Counter,
     /// `ticker_unwanted_ticks_total`: ticks of instruments that are not, or no longer, wanted.
     pub unwanted_ticks: Counter,
     /// `ticker_dropped_ticks_total`: ticks dropped because the feed was full.
@@ -66,6 +72,12 @@ impl TickerMetrics {
             frames: counter("ticker_frames_total", "Binary frames received, heartbeats included"),
             bytes: counter("ticker_bytes_total", "Bytes of the binary frames"),
             ticks: counter("ticker_ticks_total", "Good packets received"),
+            packets: counter("ticker_packets_total", "Packets that the frames say they have"),
+            undecodable_packets: counter(
+                "ticker_undecodable_packets_total",
+                "Packets that could not be decoded",
+            ),
+            delivered_ticks: counter("ticker_delivered_ticks_total", "Ticks handed to the feed"),
             unwanted_ticks: counter("ticker_unwanted_ticks_total", "Ticks of instruments nobody wants"),
             dropped_ticks: counter("ticker_dropped_ticks_total", "Ticks dropped because the feed was full"),
             dropped_frames: counter(

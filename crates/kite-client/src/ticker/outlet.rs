@@ -28,6 +28,15 @@ pub(crate) struct Outlet {
     metrics: TickerMetrics,
 }
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It is in the feed.
+    Delivered,
+    /// The feed had no room.
+    Dropped,
+}
+
 /// Ticks dropped since the last delivered frame.
 #[derive(Debug, Clone, Copy)]
 struct Overrun {
@@ -72,7 +81,7 @@ impl Outlet {
     }
 
     /// Delivers a frame, or drops it when the feed is full: the hole is told before the next frame that fits.
-    pub(crate) fn ticks(&mut self, frame: TickFrame) {
+    pub(crate) fn ticks(&mut self, frame: TickFrame) -> Delivery {
         let at = frame.ts_recv;
         let ticks = frame.ticks.len() as u64;
         self.flush();
@@ -94,13 +103,14 @@ impl Outlet {
         };
         if sent {
             self.last_delivered = Some(at);
-            return;
+            return Delivery::Delivered;
         }
         self.metrics.dropped_ticks.increment(ticks);
         self.metrics.dropped_frames.increment(1);
         self.dropped_ticks += ticks;
         let from = self.last_delivered.unwrap_or(at);
         self.overrun.get_or_insert(Overrun { from, ticks: 0 }).ticks += ticks;
+        Delivery::Dropped
     }
 
     /// Tells a hole that no frame came to end, once there is room; and says in the log, now and then, that ticks
@@ -159,11 +169,6 @@ impl Outlet {
                 "feed is full at shutdown, its last health events are lost"
             );
         }
-    }
-
-    /// How many ticks were dropped for want of room.
-    pub(crate) const fn dropped_ticks(&self) -> u64 {
-        self.dropped_ticks
     }
 
     fn flush(&mut self) {
@@ -241,10 +246,9 @@ mod tests {
     #[test]
     fn dropped_ticks_are_told_before_the_next_frame() {
         let (mut outlet, mut events) = outlet(2);
-        for second in 1..=4 {
-            outlet.ticks(frame(second, 10));
-        }
-        assert_eq!(outlet.dropped_ticks(), 20);
+        use Delivery::{Delivered, Dropped};
+        let fates: Vec<_> = (1..=4).map(|second| outlet.ticks(frame(second, 10))).collect();
+        assert_eq!(fates, [Delivered, Delivered, Dropped, Dropped]);
         assert_eq!(seen(&mut events), ["ticks at 1", "ticks at 2"]);
         outlet.ticks(frame(5, 10));
         outlet.ticks(frame(6, 7));

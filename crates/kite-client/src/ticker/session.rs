@@ -21,6 +21,9 @@ use crate::ticker::socket::{Socket, Turn, describe};
 /// State changes, damage and status are told at most this often; often enough for a person, rare enough for a feed.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
+/// Ends of single instruments' holes gather this long, because after a reconnect they come by the thousand.
+const GAPS_EVERY: Duration = Duration::from_secs(1);
+
 /// How many messages that wait already are looked through before a socket is called dead.
 const MOST_WAITING: usize = 32;
 
@@ -56,6 +59,7 @@ impl Connection {
         self.orders.reconnects.mark_unchanged();
         self.take_wishes();
         let mut next_report = Instant::now() + REPORT_EVERY;
+        let mut next_gaps = Instant::now() + GAPS_EVERY;
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
@@ -97,6 +101,10 @@ impl Connection {
                     if now >= next_report {
                         next_report = now + REPORT_EVERY;
                         self.report(now);
+                        if now >= next_gaps {
+                            next_gaps = now + GAPS_EVERY;
+                            self.report_token_gaps();
+                        }
                     }
                     let (again_at, end) = self.judge(&mut session, now).await;
                     timer.as_mut().reset(again_at.min(next_report));

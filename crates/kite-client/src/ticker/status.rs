@@ -62,12 +62,18 @@ pub struct ConnectionStatus {
     pub last_frame: Option<UnixNanos>,
     /// Binary frames received.
     pub frames: u64,
-    /// Good packets in them.
+    /// Packets that those frames say they have.
+    pub packets: u64,
+    /// Good ones among them.
     pub ticks: u64,
-    /// Frames and packets that could not be decoded.
-    pub decode_errors: u64,
-    /// Ticks dropped because the feed was full.
+    /// Good ones that are in the feed, or were taken from it.
+    pub delivered_ticks: u64,
+    /// Good ones dropped because the feed was full.
     pub dropped_ticks: u64,
+    /// Packets that could not be decoded.
+    pub undecodable_packets: u64,
+    /// Errors of decoding; one may cost many packets, or none.
+    pub decode_errors: u64,
     /// Handshakes tried.
     pub handshakes: u64,
     /// Handshakes that made a socket.
@@ -96,6 +102,17 @@ impl ConnectionState {
             Self::Waiting => "waiting",
             Self::Stopped => "stopped",
         }
+    }
+}
+
+// === impl ConnectionStatus ===
+
+impl ConnectionStatus {
+    /// Whether every packet that was announced is accounted for: delivered, dropped or undecodable. True at any
+    /// moment.
+    pub const fn is_balanced(&self) -> bool {
+        self.ticks == self.delivered_ticks + self.dropped_ticks
+            && self.packets == self.ticks + self.undecodable_packets
     }
 }
 

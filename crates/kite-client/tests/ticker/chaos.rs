@@ -54,6 +54,7 @@ struct Story {
     /// A `Gap` must come before the next ticks.
     owes_gap: bool,
     ticked: bool,
+    delivered: u64,
     states: BTreeMap<u32, SubscriptionState>,
 }
 
@@ -80,7 +81,8 @@ impl Story {
                     self.owes_gap = false;
                 }
             }
-            FeedEvent::Ticks(_) => {
+            FeedEvent::Ticks(frame) => {
+                self.delivered += frame.ticks.len() as u64;
                 assert!(!self.owes_gap, "ticks before the hole was told");
                 self.ticked = true;
             }
@@ -88,6 +90,9 @@ impl Story {
                 for change in changes {
                     self.states.insert(change.token.0, change.state);
                 }
+            }
+            FeedEvent::TokenGaps { gaps, .. } => {
+                assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.from <= gap.to));
             }
             FeedEvent::Silent(_) | FeedEvent::SilenceEnded { .. } => {}
             other => panic!("nothing else was caused: {other:?}"),
@@ -199,6 +204,9 @@ async fn run(steps: Vec<Step>) {
     let live: BTreeMap<_, _> = wanted.keys().map(|token| (*token, SubscriptionState::Live)).collect();
     assert_eq!(story.states, live, "what was told adds up to the truth");
     assert!(story.up);
+    let status = &rig.status().connections[0];
+    assert!(status.is_balanced(), "{status:#?}");
+    assert_eq!(status.delivered_ticks, story.delivered, "what the status counts is what came");
     drop(peer);
     assert_eq!(rig.stop().await, TickerEnd::Shutdown);
     while let Some(event) = rig.streams.feed.recv().await {

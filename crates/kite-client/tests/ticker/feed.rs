@@ -38,7 +38,10 @@ async fn a_damaged_frame_costs_its_bad_packets_and_nothing_else() {
     ] {
         assert!(metrics.contains(&line.to_owned()), "{line} in {metrics:#?}");
     }
-    assert_eq!(rig.status().connections[0].decode_errors, 5);
+    let status = &rig.status().connections[0];
+    assert_eq!((status.decode_errors, status.ticks, status.delivered_ticks), (5, 5, 5));
+    assert_eq!(status.packets, status.ticks + status.undecodable_packets);
+    assert!(status.is_balanced(), "{status:#?}");
     assert_eq!(rig.kite.dials(), 1, "the connection was kept");
 }
 
@@ -76,6 +79,11 @@ async fn ticks_nobody_takes_are_dropped_counted_and_told() {
     rig.expect(&["gap 0 Overrun 0..0 ms tokens None lost Some(12)", "ticks 0 3:ltp"]).await;
     let metrics = rig.metrics();
     assert!(metrics.contains(&"ticker_dropped_ticks_total 12".to_owned()), "{metrics:?}");
+    assert!(metrics.contains(&"ticker_packets_total 21".to_owned()), "{metrics:?}");
+    assert!(metrics.contains(&"ticker_delivered_ticks_total 9".to_owned()), "{metrics:?}");
+    let status = &rig.status().connections[0];
+    assert_eq!((status.packets, status.delivered_ticks, status.dropped_ticks), (21, 9, 12));
+    assert!(status.is_balanced());
     assert!(metrics.contains(&"ticker_dropped_frames_total 6".to_owned()), "{metrics:?}");
 }
 

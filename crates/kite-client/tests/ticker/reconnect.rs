@@ -29,6 +29,12 @@ async fn a_reconnect_restores_modes_and_tells_the_hole() {
         "ticks 0 2:quote",
     ])
     .await;
+    // Only 1 ticked before the hole, so only 1 can say how long its own was.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    peer.ticks(&[(1, Mode::Full), (3, Mode::Ltp)]).await;
+    peer.ticks(&[(1, Mode::Full)]).await;
+    rig.expect(&["ticks 0 1:full 3:ltp", "ticks 0 1:full", "token gaps 0 Disconnected 1:0..1500 ms"]).await;
+    assert_eq!(rig.elapsed(), Duration::from_secs(2), "one second after the connection stood");
 }
 
 #[tokio::test(start_paused = true)]

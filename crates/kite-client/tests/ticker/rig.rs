@@ -207,6 +207,12 @@ pub(crate) fn describe(event: FeedEvent) -> String {
                 gap.lost_ticks
             )
         }
+        FeedEvent::TokenGaps { connection, cause, gaps } => {
+            let gaps: Vec<String> = (gaps.iter())
+                .map(|gap| format!("{}:{}..{}", gap.token, gap.from.0 / 1_000_000, gap.to.0 / 1_000_000))
+                .collect();
+            format!("token gaps {} {cause:?} {} ms", connection.index, gaps.join(" "))
+        }
         FeedEvent::Silent(silence) => format!("silent {}", silence.connection.index),
         FeedEvent::SilenceEnded { connection, .. } => format!("silence ended {}", connection.index),
         FeedEvent::TokenLost(loss) => format!("token lost {}: {}", loss.account, loss.detail),

@@ -105,15 +105,15 @@ fn a_token_goes_from_requested_over_sent_to_live_and_only_by_the_wanted_mode() {
     assert_eq!(states(&mut ledger), [(7, Requested)]);
     drain(&mut ledger, Instant::now());
     assert_eq!(states(&mut ledger), [(7, Sent)]);
-    assert!(ledger.ticked(InstrumentToken(7), Mode::Quote));
+    assert!(ledger.ticked(InstrumentToken(7), Mode::Quote, UnixNanos(0)));
     assert_eq!(states(&mut ledger), []);
-    assert!(ledger.ticked(InstrumentToken(7), Mode::Full));
+    assert!(ledger.ticked(InstrumentToken(7), Mode::Full, UnixNanos(0)));
     assert_eq!(states(&mut ledger), [(7, Live)]);
-    assert!(ledger.ticked(InstrumentToken(7), Mode::Full));
+    assert!(ledger.ticked(InstrumentToken(7), Mode::Full, UnixNanos(0)));
     assert_eq!(states(&mut ledger), []);
     ledger.set_desired(&wishes(&[]));
     assert_eq!(states(&mut ledger), [(7, Removed)]);
-    assert!(!ledger.ticked(InstrumentToken(7), Mode::Full));
+    assert!(!ledger.ticked(InstrumentToken(7), Mode::Full, UnixNanos(0)));
     assert_eq!(ledger.counts(), SubscriptionCounts::default());
 }
 
@@ -123,14 +123,14 @@ fn a_token_that_never_ticks_is_silent_after_its_time_and_speaks_again() {
     let start = Instant::now();
     ledger.set_desired(&wishes(&[(7, Mode::Full), (8, Mode::Full)]));
     drain(&mut ledger, start);
-    ledger.ticked(InstrumentToken(8), Mode::Full);
+    ledger.ticked(InstrumentToken(8), Mode::Full, UnixNanos(0));
     ledger.take_changes();
     ledger.sweep(start + SILENT_AFTER - Duration::from_millis(1));
     assert_eq!(states(&mut ledger), []);
     ledger.sweep(start + SILENT_AFTER);
     assert_eq!(states(&mut ledger), [(7, Silent)]);
     assert_eq!(ledger.in_state(Silent, 10), [InstrumentToken(7)]);
-    ledger.ticked(InstrumentToken(7), Mode::Full);
+    ledger.ticked(InstrumentToken(7), Mode::Full, UnixNanos(0));
     assert_eq!(states(&mut ledger), [(7, Live)]);
 }
 
@@ -141,11 +141,11 @@ fn a_limit_error_refuses_the_newest_subscriptions_until_a_tick_disagrees() {
     drain(&mut ledger, Instant::now());
     ledger.set_desired(&wishes(&[(1, Mode::Full), (2, Mode::Full), (3, Mode::Full)]));
     drain(&mut ledger, Instant::now());
-    ledger.ticked(InstrumentToken(2), Mode::Full);
+    ledger.ticked(InstrumentToken(2), Mode::Full, UnixNanos(0));
     ledger.take_changes();
     assert_eq!(ledger.refused(), 1);
     assert_eq!(states(&mut ledger), [(3, Rejected)]);
-    ledger.ticked(InstrumentToken(3), Mode::Full);
+    ledger.ticked(InstrumentToken(3), Mode::Full, UnixNanos(0));
     assert_eq!(states(&mut ledger), [(3, Live)]);
 }
 
@@ -154,7 +154,7 @@ fn everything_is_requested_again_after_a_disconnect() {
     let mut ledger = ledger();
     ledger.set_desired(&wishes(&[(1, Mode::Full), (2, Mode::Ltp)]));
     let first = drain(&mut ledger, Instant::now());
-    ledger.ticked(InstrumentToken(1), Mode::Full);
+    ledger.ticked(InstrumentToken(1), Mode::Full, UnixNanos(0));
     ledger.take_changes();
     ledger.disconnected();
     assert_eq!(states(&mut ledger), [(1, Requested), (2, Requested)]);
@@ -234,7 +234,7 @@ proptest! {
                 }
                 Step::Tick(token) => {
                     if let Some(mode) = server.0.get(&token) {
-                        let wanted = ledger.ticked(InstrumentToken(token), *mode);
+                        let wanted = ledger.ticked(InstrumentToken(token), *mode, UnixNanos(0));
                         prop_assert_eq!(wanted, desired.contains_key(&token));
                     }
                 }
@@ -262,7 +262,7 @@ proptest! {
         prop_assert_eq!(&server.0, &desired);
         prop_assert_eq!(ledger.counts().requested, 0, "all is written");
         for token in desired.keys() {
-            ledger.ticked(InstrumentToken(*token), server.0[token]);
+            ledger.ticked(InstrumentToken(*token), server.0[token], UnixNanos(0));
         }
         prop_assert_eq!(ledger.counts().live, desired.len(), "a tick proves each");
         for change in ledger.take_changes() {
