@@ -1,18 +1,21 @@
 //! Nanoseconds per packet for decoding frames of 100 packets, beside a plain copy of the same bytes.
 //!
-//! `cargo bench -p kite-wire` prints a table; each figure is the median of 21 runs.
+//! `cargo bench -p kite-wire` prints a table; each figure is a median, and all
+//! candidates take turns.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use kite_wire::{Frame, FrameBuilder, decode_frame, parse_instruments};
+use kite_wire::{Frame, FrameBuilder, Packets, decode_frame, parse_instruments};
 use market_model::{
     Depth, DepthLevel, FullTick, InstrumentToken, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
 };
 
 const PACKETS: usize = 100;
-const RUNS: usize = 21;
-const FRAMES_PER_RUN: u32 = 20_000;
+/// Short enough that most rounds run undisturbed on a busy machine.
+const FRAMES_PER_ROUND: u32 = 100;
+const ROUNDS: usize = 2_001;
+const DUMPS: usize = 21;
 
 fn full(token: u32) -> Tick {
     let level =
@@ -84,19 +87,31 @@ fn frame(tick: impl Fn(u32) -> Tick) -> Vec<u8> {
     builder.finish()
 }
 
-/// Median nanoseconds per packet.
-fn measure(mut once: impl FnMut()) -> f64 {
-    let mut runs: Vec<Duration> = (0..RUNS)
-        .map(|_| {
+/// Median nanoseconds per packet of each candidate; they take turns in every round.
+fn measure(mut candidates: [&mut dyn FnMut(); 4]) -> [f64; 4] {
+    let mut rounds = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        for (candidate, times) in candidates.iter_mut().zip(&mut rounds) {
             let start = Instant::now();
-            for _ in 0..FRAMES_PER_RUN {
-                once();
+            for _ in 0..FRAMES_PER_ROUND {
+                candidate();
             }
-            start.elapsed()
-        })
-        .collect();
-    runs.sort();
-    runs[RUNS / 2].as_secs_f64() * 1e9 / f64::from(FRAMES_PER_RUN) / PACKETS as f64
+            times.push(start.elapsed());
+        }
+    }
+    rounds.map(|times| median(times).as_secs_f64() * 1e9 / f64::from(FRAMES_PER_ROUND) / PACKETS as f64)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn packets(frame: &[u8]) -> Packets<'_> {
+    match decode_frame(black_box(frame)) {
+        Frame::Ticks(packets) => packets,
+        Frame::Heartbeat => panic!("the sample has packets"),
+    }
 }
 
 /// Median nanoseconds per row of a dump of 90 000.
@@ -107,44 +122,44 @@ fn instruments() -> f64 {
     );
     let row = "12074242,47165,NIFTY25N2526000CE,NIFTY,182.25,2025-11-25,26000.0,0.05,75,CE,NFO-OPT,NFO\r\n";
     dump.extend([row; ROWS]);
-    let mut runs: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let start = Instant::now();
-            let rows = parse_instruments(dump.as_bytes()).map(|rows| rows.filter(Result::is_ok).count());
-            assert_eq!(rows.ok(), Some(ROWS));
-            start.elapsed()
-        })
-        .collect();
-    runs.sort();
-    runs[RUNS / 2].as_secs_f64() * 1e9 / ROWS as f64
+    let runs = (0..DUMPS).map(|_| {
+        let start = Instant::now();
+        let rows = parse_instruments(dump.as_bytes()).map(|rows| rows.filter(Result::is_ok).count());
+        assert_eq!(rows.ok(), Some(ROWS));
+        start.elapsed()
+    });
+    median(runs.collect()).as_secs_f64() * 1e9 / ROWS as f64
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 fn main() {
-    println!("ns per packet       copy      view  to_tick");
+    println!("ns per packet       copy     view  to_tick  decode_into  / copy");
     for (name, frame) in [("100 full", frame(full)), ("100 quote", frame(quote)), ("mixed 100", frame(mixed))]
     {
         let mut copy = vec![0; frame.len()];
-        let copied = measure(|| {
-            copy.copy_from_slice(black_box(&frame));
-            black_box(&mut copy);
-        });
-        let viewed = measure(|| {
-            let Frame::Ticks(packets) = decode_frame(black_box(&frame)) else {
-                return;
-            };
-            for packet in packets.flatten() {
-                black_box((packet.token(), packet.last_price(), packet.mode()));
-            }
-        });
-        let mut ticks = Vec::with_capacity(PACKETS);
-        let decoded = measure(|| {
-            if let Frame::Ticks(packets) = decode_frame(black_box(&frame)) {
-                packets.decode_into(&mut ticks, |error| panic!("{error}"));
-            }
-            black_box(&mut ticks);
-        });
-        println!("{name:<16} {copied:>7.1} {viewed:>9.1} {decoded:>8.1}");
+        let (mut collected, mut ticks) = (Vec::with_capacity(PACKETS), Vec::with_capacity(PACKETS));
+        let [copied, viewed, one_by_one, decoded] = measure([
+            &mut || {
+                copy.copy_from_slice(black_box(&frame));
+                black_box(&mut copy);
+            },
+            &mut || {
+                for packet in packets(&frame).flatten() {
+                    black_box((packet.token(), packet.last_price(), packet.mode()));
+                }
+            },
+            &mut || {
+                collected.clear();
+                collected.extend(packets(&frame).flatten().map(|packet| packet.to_tick()));
+                black_box(&mut collected);
+            },
+            &mut || {
+                packets(&frame).decode_into(&mut ticks, |error| panic!("{error}"));
+                black_box(&mut ticks);
+            },
+        ]);
+        let ratio = decoded / copied;
+        println!("{name:<16} {copied:>7.1} {viewed:>8.1} {one_by_one:>8.1} {decoded:>12.1} {ratio:>7.1}");
     }
     println!("instrument rows: {:.0} ns each", instruments());
     println!("size of a tick: {} bytes", size_of::<Tick>());

@@ -10,6 +10,7 @@ use market_model::{InstrumentToken, Tick};
 
 use crate::Divisors;
 use crate::packet::{EMPTY_TICK, Packet};
+use crate::vector::{PriceReader, WithPrices, with_vectors};
 
 /// A length field and the shortest packet.
 const SHORTEST: usize = 2 + 8;
@@ -139,7 +140,17 @@ impl<'a> Packets<'a> {
     ///
     /// Nothing is allocated when `ticks` has room, and ticks of the last frame are overwritten in their places:
     /// keep one vector from frame to frame and this is the fastest way.
-    pub fn decode_into(mut self, ticks: &mut Vec<Tick>, mut on_error: impl FnMut(DecodeError)) {
+    pub fn decode_into(self, ticks: &mut Vec<Tick>, on_error: impl FnMut(DecodeError)) {
+        with_vectors(DecodeFrame { packets: self, ticks, on_error });
+    }
+
+    #[inline(always)]
+    fn read_all<P: PriceReader>(
+        mut self,
+        prices: P,
+        ticks: &mut Vec<Tick>,
+        mut on_error: impl FnMut(DecodeError),
+    ) {
         // A wrong count must not make room for more packets than there are bytes.
         let most = usize::from(self.declared).min(self.rest.len() / SHORTEST);
         ticks.resize(most, EMPTY_TICK);
@@ -150,7 +161,7 @@ impl<'a> Packets<'a> {
                 continue;
             };
             match ticks.get_mut(good) {
-                Some(tick) => packet.read_into(tick),
+                Some(tick) => packet.read_into(prices, tick),
                 None => ticks.push(packet.to_tick()),
             }
             good += 1;
@@ -201,6 +212,24 @@ impl<'a> Packets<'a> {
         })
     }
 }
+
+// === impl DecodeFrame ===
+
+/// [`Packets::decode_into`], to be compiled once for each kind of processor.
+struct DecodeFrame<'a, 't, F> {
+    packets: Packets<'a>,
+    ticks: &'t mut Vec<Tick>,
+    on_error: F,
+}
+
+impl<F: FnMut(DecodeError)> WithPrices for DecodeFrame<'_, '_, F> {
+    #[inline(always)]
+    fn run<P: PriceReader>(self, prices: P) {
+        self.packets.read_all(prices, self.ticks, self.on_error);
+    }
+}
+
+// === impl Iterator ===
 
 impl<'a> Iterator for Packets<'a> {
     type Item = Result<Packet<'a>, DecodeError>;

@@ -28,6 +28,7 @@ mod packet;
 mod request;
 pub mod rest;
 mod text;
+mod vector;
 
 pub use divisor::{DivisorError, Divisors, price_divisor};
 pub use encode::{EncodeError, FrameBuilder, encode_packet, encode_packet_with};

@@ -4,11 +4,10 @@
 //! as signed: a calendar spread or a commodity can trade below zero, and no price Kite can send today comes near
 //! 2^31 wire units. Quantities, volumes, open interest and times are read as unsigned.
 
-use market_model::{
-    DepthLevel, FullTick, InstrumentToken, Mode, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
-};
+use market_model::{FullTick, InstrumentToken, Mode, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos};
 
 use crate::Divisors;
+use crate::vector::{DEPTH, OneByOne, PriceReader};
 
 /// One well-formed packet, borrowed from its frame.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +84,7 @@ impl<'a> Packet<'a> {
     /// Everything in it.
     pub fn to_tick(&self) -> Tick {
         let mut tick = EMPTY_TICK;
-        self.read_into(&mut tick);
+        self.read_into(OneByOne, &mut tick);
         tick
     }
 
@@ -94,7 +93,7 @@ impl<'a> Packet<'a> {
     /// Field by field, so that a tick of the same shape is overwritten in its place; building it first and moving
     /// it there costs half as much again.
     #[inline(always)]
-    pub(crate) fn read_into(&self, tick: &mut Tick) {
+    pub(crate) fn read_into<P: PriceReader>(&self, prices: P, tick: &mut Tick) {
         let unit = self.unit;
         tick.token = self.token();
         tick.last_price = self.last_price();
@@ -111,13 +110,13 @@ impl<'a> Packet<'a> {
                     exchange_timestamp: time(bytes, 28),
                 }
             }
-            Layout::Quote(bytes) => tick.body = TickBody::Quote(quote(bytes, unit)),
+            Layout::Quote(bytes) => tick.body = TickBody::Quote(quote(prices, bytes, unit)),
             Layout::Full(bytes) => {
                 if !matches!(tick.body, TickBody::Full(_)) {
                     tick.body = TickBody::Full(FullTick::default());
                 }
                 if let TickBody::Full(full) = &mut tick.body {
-                    read_full(bytes, unit, full);
+                    read_full(prices, bytes, unit, full);
                 }
             }
         }
@@ -153,13 +152,20 @@ fn head<const N: usize>(bytes: &[u8; N]) -> &[u8; 8] {
 // Offsets are constants once inlined, so the bounds checks are gone from the machine code.
 
 #[inline(always)]
-fn word<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+pub(crate) fn word<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 #[inline(always)]
-fn price<const N: usize>(bytes: &[u8; N], at: usize, unit: i64) -> Price {
+pub(crate) fn price<const N: usize>(bytes: &[u8; N], at: usize, unit: i64) -> Price {
     Price::from_raw(i64::from(word(bytes, at).cast_signed()) * unit)
+}
+
+/// `LEN` bytes from `AT`.
+#[inline(always)]
+fn part<const AT: usize, const LEN: usize, const N: usize>(bytes: &[u8; N]) -> &[u8; LEN] {
+    const { assert!(AT + LEN <= N) };
+    bytes[AT..].first_chunk().unwrap_or(&[0; LEN])
 }
 
 #[inline(always)]
@@ -171,19 +177,14 @@ fn time<const N: usize>(bytes: &[u8; N], at: usize) -> Option<UnixNanos> {
 }
 
 #[inline(always)]
-fn read_full<const N: usize>(bytes: &[u8; N], unit: i64, full: &mut FullTick) {
-    full.quote = quote(bytes, unit);
+fn read_full<P: PriceReader>(prices: P, bytes: &[u8; 184], unit: i64, full: &mut FullTick) {
+    full.quote = quote(prices, bytes, unit);
     full.last_trade_time = time(bytes, 44);
     full.oi = word(bytes, 48);
     full.oi_day_high = word(bytes, 52);
     full.oi_day_low = word(bytes, 56);
     full.exchange_timestamp = time(bytes, 60);
-    for (at, level) in full.depth.buy.iter_mut().enumerate() {
-        *level = depth_level(bytes, 64 + 12 * at, unit);
-    }
-    for (at, level) in full.depth.sell.iter_mut().enumerate() {
-        *level = depth_level(bytes, 124 + 12 * at, unit);
-    }
+    prices.depth(part::<64, DEPTH, 184>(bytes), unit, &mut full.depth);
 }
 
 /// High, low, open, close: another order than in [`quote`].
@@ -198,28 +199,14 @@ fn index_ohlc<const N: usize>(bytes: &[u8; N], unit: i64) -> Ohlc {
 }
 
 #[inline(always)]
-fn quote<const N: usize>(bytes: &[u8; N], unit: i64) -> QuoteTick {
+fn quote<P: PriceReader, const N: usize>(prices: P, bytes: &[u8; N], unit: i64) -> QuoteTick {
+    let [open, high, low, close] = prices.four(part::<28, 16, N>(bytes), unit);
     QuoteTick {
         last_traded_quantity: word(bytes, 8),
         average_traded_price: price(bytes, 12, unit),
         volume_traded: word(bytes, 16),
         total_buy_quantity: word(bytes, 20),
         total_sell_quantity: word(bytes, 24),
-        ohlc: Ohlc {
-            open: price(bytes, 28, unit),
-            high: price(bytes, 32, unit),
-            low: price(bytes, 36, unit),
-            close: price(bytes, 40, unit),
-        },
-    }
-}
-
-/// Quantity, price, orders as two bytes, then two bytes of padding.
-#[inline(always)]
-fn depth_level<const N: usize>(bytes: &[u8; N], at: usize, unit: i64) -> DepthLevel {
-    DepthLevel {
-        quantity: word(bytes, at),
-        price: price(bytes, at + 4, unit),
-        orders: u16::from_be_bytes([bytes[at + 8], bytes[at + 9]]),
+        ohlc: Ohlc { open, high, low, close },
     }
 }
