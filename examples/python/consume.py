@@ -7,9 +7,10 @@ last = {}
 for message in pubsub.listen():
     batch = json.loads(message["data"])
     stream = message["channel"], batch["source"]
-    if last.get(stream, batch["seq"]) + 1 < batch["seq"]:
-        print("lost", batch["seq"] - last[stream] - 1, "batches of", stream)
-    last[stream] = batch["seq"]
+    missed = batch["tick_total"] - batch["tick_count"] - last.get(stream, batch["tick_total"] - batch["tick_count"])
+    if missed:
+        print("missed", missed, "ticks of", stream)
+    last[stream] = batch["tick_total"]
     for tick in batch["ticks"]:
         greeks = tick.get("greeks") or {}
         print(tick["tradingsymbol"], tick["last_price"], greeks.get("iv"), greeks.get("delta"), tick.get("greeks_reason"))

@@ -67,7 +67,7 @@ impl Market {
 
     /// A batch of ticks, each a token with its last price in paise.
     pub(crate) fn batch(&self, seq: u64, ticks: &[(InstrumentToken, i64)]) -> SnapshotBatch {
-        let snapshots = ticks.iter().map(|&(token, paise)| self.snapshot(token, paise)).collect();
+        let snapshots: Vec<_> = ticks.iter().map(|&(token, paise)| self.snapshot(token, paise)).collect();
         SnapshotBatch {
             topic: Arc::new(Topic {
                 exchange: "NFO".into(),
@@ -76,6 +76,8 @@ impl Market {
             }),
             source: "test/0".into(),
             seq,
+            tick_count: snapshots.len() as u64,
+            tick_total: seq * snapshots.len() as u64,
             ts_publish: NOW,
             sim: true,
             catalog: self.catalog.clone(),
@@ -121,6 +123,7 @@ impl Market {
             greeks,
             stale: None,
             cause: SnapshotCause::Tick,
+            tick_count: 1,
         }
     }
 }

@@ -171,6 +171,7 @@ fn batch() -> SnapshotBatch {
         }),
         stale: None,
         cause: SnapshotCause::Tick,
+        tick_count: 2,
     };
     SnapshotBatch {
         topic: Arc::new(Topic {
@@ -180,6 +181,8 @@ fn batch() -> SnapshotBatch {
         }),
         source: "main/0".into(),
         seq: 48_213,
+        tick_count: 2,
+        tick_total: 1_204_377,
         ts_publish: UnixNanos(1_795_065_301_414_000_000),
         sim: true,
         catalog: Arc::new(InstrumentCatalog::new(vec![option], |_| None).unwrap()),

@@ -87,6 +87,8 @@ fn batch() -> SnapshotBatch {
         }),
         source: "main/0".into(),
         seq: 123_456,
+        tick_count: u64::from(OPTIONS),
+        tick_total: 123_456_789,
         ts_publish: UnixNanos(1_780_000_001_130_000_000),
         sim: true,
         catalog: Arc::new(catalog),
@@ -143,5 +145,6 @@ fn snapshot(catalog: &InstrumentCatalog, n: u32) -> Snapshot {
         }),
         stale: None,
         cause: SnapshotCause::Tick,
+        tick_count: 1,
     }
 }

@@ -49,6 +49,9 @@ pub struct TicksHead<'a> {
     pub source: Option<&'a str>,
     /// Number of the message in its stream.
     pub seq: u64,
+    /// Ticks that the message stands for, and how many its topic and source have published with it; `None` when a
+    /// message mixes them.
+    pub tick_count: Option<(u64, u64)>,
     /// When it was sealed.
     pub ts_publish: UnixNanos,
     /// Whether the prices are simulated.
@@ -124,6 +127,12 @@ fn write_head(out: &mut impl Writer, head: &TicksHead<'_>, len: usize) {
     }
     out.key(key!("seq"));
     out.unsigned(head.seq);
+    if let Some((count, total)) = head.tick_count {
+        out.key(key!("tick_count"));
+        out.unsigned(count);
+        out.key(key!("tick_total"));
+        out.unsigned(total);
+    }
     out.key(key!("ts_publish"));
     out.signed(head.ts_publish.0);
     out.key(key!("sim"));
@@ -173,6 +182,7 @@ fn write_batch<'w, W: Writer>(
         topic: Some(&batch.topic),
         source: Some(&batch.source),
         seq: batch.seq,
+        tick_count: Some((batch.tick_count, batch.tick_total)),
         ts_publish: batch.ts_publish,
         sim: batch.sim,
     };

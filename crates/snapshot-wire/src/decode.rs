@@ -18,6 +18,12 @@ pub struct TicksMessage {
     pub source: Option<String>,
     /// Number of the message.
     pub seq: u64,
+    /// Ticks it stands for.
+    #[serde(default)]
+    pub tick_count: Option<u64>,
+    /// Ticks that its topic and source have published with it.
+    #[serde(default)]
+    pub tick_total: Option<u64>,
     /// UNIX nanoseconds.
     pub ts_publish: i64,
     /// Whether the prices are simulated.

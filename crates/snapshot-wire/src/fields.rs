@@ -72,7 +72,19 @@ pub const TABLES: &[Table] = &[
                 "seq",
                 Integer,
                 "",
-                "one more than in the batch before it of this topic and source; a hole means lost batches",
+                "rises from batch to batch of this topic and source; a hole means batches folded together or lost",
+            ),
+            field(
+                "tick_count",
+                Integer,
+                "",
+                "ticks the batch stands for: those shown and those they replaced",
+            ),
+            field(
+                "tick_total",
+                Integer,
+                "",
+                "ticks of this topic and source so far, these included: what a consumer missed since its last batch is `tick_total - tick_count` less the `tick_total` of that one",
             ),
             field("ts_publish", Integer, "", "when it was sealed, UNIX nanoseconds"),
             field("sim", Boolean, "", "`true` when the prices are simulated"),
@@ -83,7 +95,12 @@ pub const TABLES: &[Table] = &[
         title: "topic",
         fields: &[
             field("exchange", Text, "", "exchange the instruments are listed on, as Kite writes it"),
-            field("underlying", Text, "", "name that derivatives carry (`NIFTY`), or the share's own symbol"),
+            field(
+                "underlying",
+                Text,
+                "",
+                "name that derivatives carry (`NIFTY`); `CASH` for shares without derivatives, or by configuration their own symbol",
+            ),
             field("kind", Word(&["underlying", "futures", "options", "equity"]), "", "kind of instrument"),
         ],
     },
@@ -298,7 +315,12 @@ pub const TABLES: &[Table] = &[
                 "`reason` is `no_heartbeat` or `no_pong`",
                 "milliseconds without any frame, or without an answer to a ping",
             ),
-            field("overlap_ms", Integer, "`rotated`", "milliseconds the old and the new socket stood side by side"),
+            field(
+                "overlap_ms",
+                Integer,
+                "`rotated`",
+                "milliseconds the old and the new socket stood side by side",
+            ),
             field("from", Integer, "`gap`", "last moment known to be good, UNIX nanoseconds"),
             field("to", Integer, "`gap`", "first moment known to be good again, UNIX nanoseconds"),
             field(

@@ -186,7 +186,9 @@ fn write_reason(out: &mut impl Writer, reason: &DisconnectReason) {
         DisconnectReason::ClosedByServer(Some(code)) | DisconnectReason::HandshakeStatus(code) => {
             write_count(out, key!("code"), u64::from(*code));
         }
-        DisconnectReason::NoHeartbeat(after) | DisconnectReason::NoPong(after) => write_count(out, key!("after_ms"), millis(*after)),
+        DisconnectReason::NoHeartbeat(after) | DisconnectReason::NoPong(after) => {
+            write_count(out, key!("after_ms"), millis(*after));
+        }
         DisconnectReason::Io(error) => {
             out.key(key!("detail"));
             out.text(error);

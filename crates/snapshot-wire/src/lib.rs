@@ -12,14 +12,14 @@
 //! # use tick_pipeline::{SnapshotBatch, Topic, TopicKind};
 //! # let topic = Topic { exchange: "NFO".into(), underlying: "NIFTY".into(), kind: TopicKind::Options };
 //! # let batch = SnapshotBatch {
-//! #     topic: Arc::new(topic), source: "demo/0".into(), seq: 7, ts_publish: UnixNanos(5), sim: true,
+//! #     topic: Arc::new(topic), source: "demo/0".into(), seq: 7, tick_count: 0, tick_total: 0, ts_publish: UnixNanos(5), sim: true,
 //! #     catalog: Arc::new(InstrumentCatalog::default()), snapshots: Vec::new(),
 //! # };
 //! let mut encoder = BatchEncoder::new(WireFormat::Json);
 //! let encoded = encoder.encode(&batch);
 //! assert_eq!(
 //!     &encoded.payload()[..],
-//!     br#"{"v":1,"type":"ticks","topic":{"exchange":"NFO","underlying":"NIFTY","kind":"options"},"source":"demo/0","seq":7,"ts_publish":5,"sim":true,"ticks":[]}"#
+//!     br#"{"v":1,"type":"ticks","topic":{"exchange":"NFO","underlying":"NIFTY","kind":"options"},"source":"demo/0","seq":7,"tick_count":0,"tick_total":0,"ts_publish":5,"sim":true,"ticks":[]}"#
 //! );
 //! assert_eq!(encoded.len(), 0); // else `encoded.tick(0)` is the first snapshot, already encoded
 //! ```

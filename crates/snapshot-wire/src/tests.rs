@@ -5,8 +5,8 @@ use std::time::Duration;
 use market_model::{
     ConnectionId, Depth, DepthLevel, DisconnectReason, Exchange, Expiry, FeedEvent, FullTick, Gap, GapCause,
     Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken, Mode, Ohlc, OptionSide,
-    Price, QuoteTick, RateCollapse, Segment, Silence, SubscriptionChange, SubscriptionState, Tick, TickBody, TokenGap,
-    TickFrame, TokenLoss, UnixNanos,
+    Price, QuoteTick, RateCollapse, Segment, Silence, SubscriptionChange, SubscriptionState, Tick, TickBody,
+    TickFrame, TokenGap, TokenLoss, UnixNanos,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -115,6 +115,7 @@ fn snapshot(slot: InstrumentSlot, body: TickBody, greeks: GreeksState) -> Snapsh
         greeks,
         stale: None,
         cause: SnapshotCause::Tick,
+        tick_count: 3,
     }
 }
 
@@ -148,6 +149,8 @@ fn batch_of(snapshots: Vec<Snapshot>) -> SnapshotBatch {
         }),
         source: "main/0".into(),
         seq: u64::MAX,
+        tick_count: snapshots.iter().map(|one| u64::from(one.tick_count)).sum(),
+        tick_total: u64::MAX,
         ts_publish: UnixNanos(1_780_000_001_130_000_000),
         sim: true,
         catalog: catalog(),
@@ -405,7 +408,8 @@ fn long_arrays_and_texts_fit_message_pack() {
 fn picked_ticks_make_a_message_without_encoding_again() {
     for format in [WireFormat::Json, WireFormat::MessagePack] {
         let encoded = BatchEncoder::new(format).encode(&batch_of(samples()));
-        let head = TicksHead { topic: None, source: None, seq: 3, ts_publish: UnixNanos(4), sim: false };
+        let ts_publish = UnixNanos(4);
+        let head = TicksHead { topic: None, source: None, seq: 3, tick_count: None, ts_publish, sim: false };
         let mut out = Vec::new();
         write_ticks(format, &head, [5, 0].iter().map(|&index| encoded.tick(index)), &mut out);
         let read: TicksMessage = match format {

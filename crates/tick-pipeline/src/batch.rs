@@ -8,6 +8,7 @@ use market_model::{Clock, InstrumentCatalog, InstrumentSlot, Mode, UnixNanos};
 use rustc_hash::FxHashMap;
 
 use crate::snapshot::{GreeksState, Snapshot, SnapshotBatch, SnapshotCause, Topic};
+use crate::topic::EquityTopics;
 
 /// When a batch is sealed: by whichever limit is reached first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct BatchConfig {
     pub max_age: Duration,
     /// Keep only the newest snapshot of an instrument within a batch.
     pub conflate: bool,
+    /// Which topics shares without derivatives are published under.
+    pub equity_topics: EquityTopics,
 }
 
 impl Default for BatchConfig {
@@ -31,6 +34,7 @@ impl Default for BatchConfig {
             // Below what a person or a strategy over Redis can notice; 100 ms saves work on small machines.
             max_age: Duration::from_millis(5),
             conflate: true,
+            equity_topics: EquityTopics::Shared,
         }
     }
 }
@@ -66,6 +70,8 @@ pub struct SealedBatch {
 struct OpenTopic {
     topic: Arc<Topic>,
     next_seq: u64,
+    /// Ticks in the batches sealed so far.
+    tick_total: u64,
     snapshots: Vec<Snapshot>,
     /// Where each instrument stands in `snapshots`.
     places: FxHashMap<InstrumentSlot, u32>,
@@ -118,6 +124,7 @@ impl Batcher {
         self.topics.push(OpenTopic {
             topic,
             next_seq: 1,
+            tick_total: 0,
             snapshots: Vec::new(),
             places: FxHashMap::default(),
             bytes: 0,
@@ -193,10 +200,14 @@ impl Batcher {
         open.recent = [snapshots.len(), open.recent[0]];
         open.places.clear();
         open.bytes = 0;
+        let tick_count = snapshots.iter().map(|snapshot| u64::from(snapshot.tick_count)).sum();
+        open.tick_total += tick_count;
         let batch = SnapshotBatch {
             topic: open.topic.clone(),
             source: self.source.clone(),
             seq: open.next_seq,
+            tick_count,
+            tick_total: open.tick_total,
             ts_publish: self.clock.now(),
             sim: self.sim,
             catalog: self.catalog.clone(),

@@ -139,6 +139,7 @@ impl Enricher {
             }
             // A reload is no reason to publish: only what waited before waits on.
             self.live[at].pending = before.pending;
+            self.live[at].tick_count = before.tick_count;
         }
         let waits = |at: &u32| self.live[*at as usize].pending.is_some();
         self.pending = (0..self.live.len() as u32).filter(waits).collect();
@@ -203,6 +204,8 @@ impl Enricher {
         if live.stale.take().is_some() {
             self.stale -= 1;
         }
+        live.tick_count += 1;
+        self.conflated += u64::from(live.tick_count > 1);
         self.spread(at, tick.tick());
         self.want(at, SnapshotCause::Tick);
     }
@@ -260,6 +263,7 @@ impl Enricher {
             if let Some(cause) = live.pending.take() {
                 live.shown = live.greeks;
                 each(live.snapshot(cause));
+                live.tick_count = 0;
             }
         }
     }
@@ -325,6 +329,7 @@ impl Enricher {
             stale: None,
             forward_stale: false,
             pending: None,
+            tick_count: 0,
         });
         at
     }
@@ -392,7 +397,6 @@ impl Enricher {
                 *pending = Some(cause);
                 self.pending.push(at as u32);
             }
-            (Some(SnapshotCause::Tick), SnapshotCause::Tick) => self.conflated += 1,
             (Some(SnapshotCause::Tick), _) | (_, SnapshotCause::Forward) => {}
             (Some(_), _) => *pending = Some(cause),
         }

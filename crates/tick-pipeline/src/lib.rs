@@ -66,8 +66,9 @@ pub use recording::{RecordingFailed, RecordingSink};
 pub use run::{SinkEnd, SinkSummary, run, run_sink};
 pub use sink::SnapshotSink;
 pub use snapshot::{
-    ForwardSource, GreeksState, NoGreeks, OptionGreeks, Quality, Snapshot, SnapshotBatch, SnapshotCause,
-    StaleCause, Topic, TopicKind,
+    CASH, ForwardSource, GreeksState, NoGreeks, OptionGreeks, Quality, Snapshot, SnapshotBatch,
+    SnapshotCause, StaleCause, Topic, TopicKind,
 };
 pub use status::{PipelineCounts, PipelineStatus};
+pub use topic::EquityTopics;
 pub use validate::{CircuitLimits, CrossedBook, TickRejected, ValidTick, ValidationConfig, Validator};

@@ -32,6 +32,7 @@ impl Merged {
                 topic: batch.topic.clone(),
                 source: batch.source.clone(),
                 catalog: batch.catalog.clone(),
+                tick_count: 0,
                 snapshots: Vec::with_capacity(2 * batch.snapshots.len()),
                 ..*batch
             },
@@ -44,6 +45,8 @@ impl Merged {
     /// Folds a newer batch in; returns how many snapshots were replaced.
     pub(crate) fn absorb(&mut self, newer: &SnapshotBatch) -> u64 {
         self.batch.seq = newer.seq;
+        self.batch.tick_total = newer.tick_total;
+        self.batch.tick_count += newer.tick_count;
         self.batch.ts_publish = newer.ts_publish;
         newer.snapshots.iter().map(|snapshot| u64::from(self.put(snapshot))).sum()
     }
@@ -74,10 +77,11 @@ impl Snapshot {
     /// Takes a newer state of the same instrument. A tick that was not published yet stays the reason. Returns
     /// whether one tick replaced another.
     pub(crate) fn replace_with(&mut self, newer: Self) -> bool {
-        let ticked = self.cause == SnapshotCause::Tick;
-        let conflated = ticked && newer.cause == SnapshotCause::Tick;
+        let before = (self.cause, self.tick_count);
         *self = newer;
-        if ticked {
+        let conflated = before.1 > 0 && self.tick_count > 0;
+        self.tick_count += before.1;
+        if before.0 == SnapshotCause::Tick {
             self.cause = SnapshotCause::Tick;
         }
         conflated

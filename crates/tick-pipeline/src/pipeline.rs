@@ -269,11 +269,12 @@ impl Pipeline {
             self.metrics.strikes.increment(refreshed.strikes as u64);
             self.metrics.chain_refreshes.increment(refreshed.chains as u64);
         }
-        let Self { enricher, batcher, topics, market, .. } = self;
+        let Self { enricher, batcher, topics, market, config, .. } = self;
         enricher.drain(|snapshot| {
-            let topic = &mut topics[snapshot.slot.index()];
-            let topic =
-                *topic.get_or_insert_with(|| batcher.topic(Topic::of(market.catalog(), snapshot.slot), now));
+            let topic = *topics[snapshot.slot.index()].get_or_insert_with(|| {
+                let equity = config.batch.equity_topics;
+                batcher.topic(Topic::of(market.catalog(), snapshot.slot, equity), now)
+            });
             batcher.add(topic, snapshot, since);
         });
         let conflated = self.enricher.conflated() + self.batcher.conflated();

@@ -131,6 +131,9 @@ pub struct Snapshot {
     pub stale: Option<StaleCause>,
     /// Why this snapshot is published.
     pub cause: SnapshotCause,
+    /// How many ticks it stands for: the last one and those it replaced before anybody saw them. Zero when the
+    /// instrument did not tick.
+    pub tick_count: u32,
 }
 
 impl Snapshot {
@@ -171,12 +174,15 @@ impl TopicKind {
     }
 }
 
+/// [`Topic::underlying`] of the shares that share a topic.
+pub const CASH: &str = "CASH";
+
 /// What a batch is about; one batch never mixes topics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic {
     /// Exchange the instruments are listed on, as Kite writes it.
     pub exchange: Arc<str>,
-    /// The name derivatives carry (`NIFTY`), or the share's own symbol.
+    /// The name derivatives carry (`NIFTY`); [`CASH`] for shares without derivatives, or the share's own symbol.
     pub underlying: Arc<str>,
     /// Kind of instrument.
     pub kind: TopicKind,
@@ -189,8 +195,14 @@ pub struct SnapshotBatch {
     pub topic: Arc<Topic>,
     /// Which pipeline worker sealed it (the account's name and connection).
     pub source: Arc<str>,
-    /// Counts up by one per batch of this topic from this source. A hole means a batch was dropped on the way.
+    /// Counts up per batch of this topic from this source. A hole means that batches were folded together or lost on
+    /// the way; [`tick_total`](Self::tick_total) says how many ticks that cost.
     pub seq: u64,
+    /// How many ticks the batch stands for: the sum over its snapshots.
+    pub tick_count: u64,
+    /// How many ticks of this topic and source were published so far, this batch included. A consumer has missed
+    /// `tick_total - tick_count - (tick_total of the batch it saw before)` ticks, exactly.
+    pub tick_total: u64,
     /// When it was sealed.
     pub ts_publish: UnixNanos,
     /// Whether the prices are simulated.

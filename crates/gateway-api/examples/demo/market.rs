@@ -201,6 +201,8 @@ impl SyntheticMarket {
             topic: Arc::new(Topic { exchange: "NFO".into(), underlying: name.into(), kind }),
             source: "demo/0".into(),
             seq: self.seq,
+            tick_count: snapshots.len() as u64,
+            tick_total: self.seq * snapshots.len() as u64,
             ts_publish: now,
             sim: true,
             catalog: self.catalog.clone(),
@@ -278,6 +280,7 @@ fn snapshot(slot: market_model::InstrumentSlot, tick: Tick, greeks: GreeksState,
         greeks,
         stale: None,
         cause: SnapshotCause::Tick,
+        tick_count: 1,
     }
 }
 

@@ -231,6 +231,8 @@ pub(crate) fn batch_of(values: Vec<LatestValue>, catalog: &Arc<InstrumentCatalog
         topic,
         source: "".into(),
         seq: 0,
+        tick_count: 0,
+        tick_total: 0,
         ts_publish,
         sim,
         catalog: catalog.clone(),

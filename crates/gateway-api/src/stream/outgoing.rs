@@ -71,7 +71,8 @@ impl Numberer {
 
     fn ticks(&mut self, ticks: &[Bytes], now: UnixNanos, out: &mut Vec<Outgoing>) {
         self.seq += 1;
-        let head = TicksHead { topic: None, source: None, seq: self.seq, ts_publish: now, sim: self.sim };
+        let (seq, sim) = (self.seq, self.sim);
+        let head = TicksHead { topic: None, source: None, seq, tick_count: None, ts_publish: now, sim };
         let mut message = Vec::with_capacity(128 + ticks.iter().map(|tick| tick.len() + 1).sum::<usize>());
         write_ticks(self.format, &head, ticks.iter().map(|tick| &tick[..]), &mut message);
         self.push("ticks", message, out);

@@ -210,6 +210,7 @@ pub fn batch(catalog: &Arc<InstrumentCatalog>, seq: u64) -> SnapshotBatch {
         greeks: GreeksState::NotAnOption,
         stale: None,
         cause: SnapshotCause::Tick,
+        tick_count: 1,
     });
     SnapshotBatch {
         topic: Arc::new(Topic {
@@ -219,6 +220,8 @@ pub fn batch(catalog: &Arc<InstrumentCatalog>, seq: u64) -> SnapshotBatch {
         }),
         source: "main/0".into(),
         seq,
+        tick_count: catalog.len() as u64,
+        tick_total: seq * catalog.len() as u64,
         ts_publish: UnixNanos(1_780_000_000_000_000_000),
         sim: true,
         catalog: catalog.clone(),

@@ -20,9 +20,18 @@ impl Case {
 
     fn add(&mut self, tick: Tick, ts_recv: UnixNanos, cause: SnapshotCause) {
         let slot = catalog().slot(tick.token).unwrap();
-        let topic = self.batcher.topic(Topic::of(&catalog(), slot), self.now);
+        let topic = self.batcher.topic(Topic::of(&catalog(), slot, EquityTopics::Shared), self.now);
         let greeks = GreeksState::NotAnOption;
-        let snapshot = Snapshot { slot, tick, ts_recv, ts_event: None, greeks, stale: None, cause };
+        let snapshot = Snapshot {
+            slot,
+            tick,
+            ts_recv,
+            ts_event: None,
+            greeks,
+            stale: None,
+            cause,
+            tick_count: u32::from(cause == SnapshotCause::Tick),
+        };
         self.batcher.add(topic, snapshot, self.now);
     }
 
@@ -132,7 +141,7 @@ proptest! {
         prop_assert!(came == pushed || (conflate && came < pushed));
         for sealed in &out {
             prop_assert!((1..=3).contains(&sealed.batch.snapshots.len()));
-            prop_assert!(sealed.batch.snapshots.iter().all(|one| Topic::of(&catalog(), one.slot) == *sealed.batch.topic));
+            prop_assert!(sealed.batch.snapshots.iter().all(|one| Topic::of(&catalog(), one.slot, EquityTopics::Shared) == *sealed.batch.topic));
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Live {
     pub(super) shown: GreeksState,
     /// Why it waits to be published.
     pub(super) pending: Option<SnapshotCause>,
+    /// Ticks since it was last published.
+    pub(super) tick_count: u32,
 }
 
 /// What an instrument is to the chains.
@@ -71,6 +73,7 @@ impl Live {
             greeks: self.greeks,
             stale: self.stale.map(|(cause, _)| cause).or(forward),
             cause,
+            tick_count: self.tick_count,
         }
     }
 }

@@ -8,25 +8,28 @@ use proptest::prelude::*;
 use super::*;
 use crate::snapshot::{GreeksState, Snapshot, SnapshotCause, Topic};
 use crate::testing::{INDEX, catalog, ltp};
-use crate::{RecordingSink, run_sink};
+use crate::{EquityTopics, RecordingSink, run_sink};
 
 /// Batches over two topics, as a batcher would number them.
 struct Source {
     topics: [Arc<Topic>; 2],
     seqs: [u64; 2],
+    totals: [u64; 2],
     catalog: Arc<market_model::InstrumentCatalog>,
 }
 
 impl Source {
     fn new() -> Self {
         let catalog = catalog();
-        let topics = [0, 1].map(|slot| Arc::new(Topic::of(&catalog, InstrumentSlot(slot))));
-        Self { topics, seqs: [0, 0], catalog }
+        let topics =
+            [0, 1].map(|slot| Arc::new(Topic::of(&catalog, InstrumentSlot(slot), EquityTopics::PerSymbol)));
+        Self { topics, seqs: [0, 0], totals: [0, 0], catalog }
     }
 
     /// A batch in which slot `n` has the price `value`, for each pair.
     fn batch(&mut self, topic: usize, content: &[(u32, u32)]) -> Arc<SnapshotBatch> {
         self.seqs[topic] += 1;
+        self.totals[topic] += content.len() as u64;
         let snapshot = |&(slot, value): &(u32, u32)| Snapshot {
             slot: InstrumentSlot(slot),
             tick: ltp(INDEX, f64::from(value)),
@@ -35,11 +38,14 @@ impl Source {
             greeks: GreeksState::NotAnOption,
             stale: None,
             cause: SnapshotCause::Tick,
+            tick_count: 1,
         };
         Arc::new(SnapshotBatch {
             topic: self.topics[topic].clone(),
             source: "acct".into(),
             seq: self.seqs[topic],
+            tick_count: content.len() as u64,
+            tick_total: self.totals[topic],
             ts_publish: UnixNanos(0),
             sim: true,
             catalog: self.catalog.clone(),
