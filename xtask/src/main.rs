@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
 mod chores;
+mod coverage;
+mod mutants;
 mod process;
 mod provision;
 mod suite;
@@ -17,6 +19,8 @@ cargo xtask <chore>
   test --only STEP one step of it: fmt | tidy | clippy | deny | doc | tests
   docs             write the generated pages in docs/ anew
   bench NAME       run a benchmark program: greeks | load
+  coverage         lines of each crate that the tests run; with --files each file's
+  mutants          break validator, batcher, breaker and ticker state in small ways; list what no test notices
   fuzz TARGET [S]  fuzz TARGET for S seconds (default 60); needs the nightly toolchain
 ";
 
@@ -28,6 +32,9 @@ fn main() -> ExitCode {
         ["test", "--only", step] => suite::run_steps(Some(step)),
         ["docs"] => chores::docs(),
         ["bench", name, rest @ ..] => chores::bench(name, rest),
+        ["coverage"] => coverage::coverage(false),
+        ["coverage", "--files"] => coverage::coverage(true),
+        ["mutants", rest @ ..] => mutants::mutants(rest),
         ["fuzz", target] => chores::fuzz(target, "60"),
         ["fuzz", target, seconds] => chores::fuzz(target, seconds),
         _ => {

@@ -14,8 +14,12 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where tools and services keep their files: inside the target folder, so `cargo clean` removes them.
 pub(crate) fn work_dir() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("xtask")
+    target_dir().join("xtask")
+}
+
+/// Where cargo builds.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// The cargo that runs us.

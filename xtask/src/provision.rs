@@ -7,7 +7,8 @@ use crate::process::{Outcome, cargo, on_path, output, run, work_dir};
 
 const PYTHON_PACKAGES: [&str; 2] = ["kiteconnect==5.2.2", "redis==8.1.0"];
 const NODE_PACKAGES: [&str; 1] = ["kiteconnect@5.3.0"];
-const CARGO_DENY: &str = "0.20.2";
+const CARGO_DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");
 
 /// Programs and folders the tests are told about.
 pub(crate) struct Tools {
@@ -22,7 +23,8 @@ pub(crate) struct Tools {
 pub(crate) fn test_tools() -> Outcome<Tools> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.find().is_none()).collect();
     if !missing.is_empty() {
-        apt_install(&missing)?;
+        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        apt_install(&packages)?;
     }
     let found = |program: &str| {
         NEEDS
@@ -41,16 +43,44 @@ pub(crate) fn test_tools() -> Outcome<Tools> {
     })
 }
 
-/// The `cargo-deny` on PATH, or one built without optimisation into the target folder.
+/// LLVM's own tools for coverage.
+pub(crate) struct LlvmTools {
+    pub(crate) profdata: PathBuf,
+    pub(crate) cov: PathBuf,
+}
+
+/// The tools of LLVM `major`: profiles are only read by the version that wrote them.
+pub(crate) fn llvm_tools(major: &str) -> Outcome<LlvmTools> {
+    let (profdata, cov) = (format!("llvm-profdata-{major}"), format!("llvm-cov-{major}"));
+    if on_path(&profdata).is_none() || on_path(&cov).is_none() {
+        apt_install(&[&format!("llvm-{major}")])?;
+    }
+    let found = |program: &str| {
+        on_path(program).ok_or_else(|| format!("`{program}` is not on PATH, install llvm-{major}"))
+    };
+    Ok(LlvmTools { profdata: found(&profdata)?, cov: found(&cov)? })
+}
+
+/// The dependency checker.
 pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
-    if let Some(found) = on_path("cargo-deny") {
+    cargo_tool(CARGO_DENY)
+}
+
+/// The mutation tester.
+pub(crate) fn cargo_mutants() -> Outcome<PathBuf> {
+    cargo_tool(CARGO_MUTANTS)
+}
+
+/// The tool on PATH, or one built without optimisation into the target folder.
+fn cargo_tool((name, version): (&str, &str)) -> Outcome<PathBuf> {
+    if let Some(found) = on_path(name) {
         return Ok(found);
     }
-    let home = work_dir().join("cargo-deny");
-    let program = home.join("bin/cargo-deny");
+    let home = work_dir().join(name);
+    let program = home.join("bin").join(name);
     if !program.is_file() {
         run(cargo()
-            .args(["install", "cargo-deny", "--locked", "--quiet", "--version", CARGO_DENY, "--root"])
+            .args(["install", name, "--locked", "--quiet", "--version", version, "--root"])
             .arg(&home)
             .env("CARGO_TARGET_DIR", home.join("build"))
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
@@ -83,8 +113,7 @@ impl Need {
     }
 }
 
-fn apt_install(missing: &[&Need]) -> Outcome {
-    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+fn apt_install(packages: &[&str]) -> Outcome {
     let by_hand = format!("install what is missing: sudo apt-get install -y {}", packages.join(" "));
     if on_path("apt-get").is_none() {
         return Err(format!(
@@ -106,9 +135,7 @@ fn apt_install(missing: &[&Need]) -> Outcome {
     };
     println!("  installing {}", packages.join(" "));
     apt(&["update", "-q"])
-        .and_then(|()| {
-            apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages.as_slice()].concat())
-        })
+        .and_then(|()| apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat()))
         .map_err(|error| format!("{error}; {by_hand}"))
 }
 
@@ -119,7 +146,7 @@ fn python_with_packages(python3: &Path) -> Outcome<PathBuf> {
     let python = home.join("bin/python");
     once(&home, &PYTHON_PACKAGES, || {
         if run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home)).is_err() {
-            apt_install(&[&NEEDS[1]])?;
+            apt_install(&[NEEDS[1].package])?;
             run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home))?;
         }
         run(Command::new(&python)

@@ -67,7 +67,7 @@ fn tests() -> Outcome {
 
 /// The variables through which tests learn where the real services and clients are. With
 /// `KITE_TEST_REQUIRE_SERVICES` a test that lacks one fails instead of skipping.
-fn tell_tests(command: &mut std::process::Command, tools: &Tools) {
+pub(crate) fn tell_tests(command: &mut std::process::Command, tools: &Tools) {
     command
         .env("KITE_TEST_REQUIRE_SERVICES", "1")
         .env("KITE_TEST_REDIS_SERVER", &tools.redis_server)

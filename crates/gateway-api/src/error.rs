@@ -71,7 +71,7 @@ impl Refusal {
 
     /// The page that asks comes from another place.
     pub(crate) fn origin() -> Self {
-        let message = "this page's origin may not open a stream, add it to the allowed origins";
+        let message = "this page's origin may not do that, add it to the allowed origins";
         Self { status: StatusCode::FORBIDDEN, error_type: "PermissionException", message: message.into() }
     }
 
@@ -88,7 +88,7 @@ impl Refusal {
 
     /// The path exists, but not with this method.
     pub(crate) fn method() -> Self {
-        let message = "this path only answers GET".into();
+        let message = "this path does not answer that method, see /openapi.json".into();
         Self { status: StatusCode::METHOD_NOT_ALLOWED, error_type: "GeneralException", message }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, StreamHub, serve};
+//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, StreamHub, serve};
 //! # async fn example(health: Arc<dyn HealthSource>) -> Result<(), Box<dyn std::error::Error>> {
 //! # let (_, catalog) = tokio::sync::watch::channel(Arc::new(market_model::InstrumentCatalog::default()));
 //! let metrics = ApiMetrics::noop(); // or ApiMetrics::register(&recorder)
@@ -16,7 +16,7 @@
 //! let sink = hub.sink(); // give it to the pipeline's fan-out
 //! let state = ApiState {
 //!     latest, hub, health, catalog, metrics,
-//!     metrics_text: Arc::new(String::new), sim: true, clock: Arc::new(market_model::SystemClock), api_key: None,
+//!     control: Arc::new(NoAccounts), metrics_text: Arc::new(String::new), sim: true, clock: Arc::new(market_model::SystemClock), api_key: None,
 //! };
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! serve(listener, state, ApiConfig::default(), tokio_util::sync::CancellationToken::new()).await?;
@@ -25,6 +25,7 @@
 
 mod answers;
 mod chain;
+mod control;
 mod error;
 mod events;
 mod hub;
@@ -44,6 +45,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use control::{ControlError, FeedControl, NoAccounts};
 pub use error::ApiError;
 pub use hub::{ApiSink, SlowPolicy, StreamHub, StreamMetrics, StreamStats};
 pub use latest::{LatestValue, LatestValues, ValueCounts};

@@ -66,13 +66,31 @@ fn operation(route: &Route) -> Value {
     if route.path == "/readyz" {
         responses.insert("503".to_owned(), json!({ "description": "Not ready; `missing` says why." }));
     }
-    let mut get = json!({ "summary": route.summary, "parameters": parameters });
+    let mut operation = json!({ "summary": route.summary, "parameters": parameters });
+    if let Some(schema) = body(route.path) {
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    }
     if route.protected {
         responses.insert("403".to_owned(), failure("The API key is missing or wrong."));
-        get["security"] = json!([{ "api_key": [] }]);
+        operation["security"] = json!([{ "api_key": [] }]);
     }
-    get["responses"] = Value::Object(responses);
-    json!({ "get": get })
+    operation["responses"] = Value::Object(responses);
+    json!({ route.method: operation })
+}
+
+/// What a command is sent with.
+fn body(path: &str) -> Option<Value> {
+    let object = |properties: Value, required: &[&str]| json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required });
+    match path {
+        "/v1/accounts/{account}/access_token" => {
+            Some(object(json!({ "access_token": { "type": "string" } }), &["access_token"]))
+        }
+        "/v1/accounts/{account}/reconnect" => {
+            Some(object(json!({ "connection": { "type": "integer", "minimum": 0, "maximum": 255 } }), &[]))
+        }
+        _ => None,
+    }
 }
 
 struct Parameter {
@@ -108,6 +126,9 @@ fn parameters(path: &str) -> Vec<Parameter> {
         "/v1/ticks/{symbol}" => {
             vec![path_parameter("symbol", "An instrument token, or EXCHANGE:TRADINGSYMBOL.")]
         }
+        "/v1/accounts/{account}/access_token" | "/v1/accounts/{account}/reconnect" => {
+            vec![path_parameter("account", "The account's name in the configuration.")]
+        }
         "/v1/stream" => vec![policy(), query("format", "json (default) or msgpack."), key()],
         "/v1/events" => {
             vec![query("symbols", "Symbols as on the stream, separated by commas."), policy(), key()]
@@ -125,7 +146,7 @@ mod tests {
         let document = build();
         let paths = document["paths"].as_object().unwrap();
         for route in ROUTES.iter().filter(|route| !route.summary.is_empty()) {
-            let operation = &paths[route.path]["get"];
+            let operation = &paths[route.path][route.method];
             let in_path = route.path.matches('{').count();
             let described = operation["parameters"].as_array().unwrap().iter();
             let described: Vec<_> = described.filter(|parameter| parameter["in"] == "path").collect();

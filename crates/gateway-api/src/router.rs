@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use market_model::InstrumentCatalog;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Refusal;
 use crate::routes::{ROUTES, Route};
 use crate::state::{ApiConfig, ApiState};
-use crate::{answers, events, openapi, page, stream};
+use crate::{answers, control, events, openapi, page, stream};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -46,6 +46,8 @@ pub(crate) fn router(door: Arc<Door>) -> Router {
         .route("/v1/underlyings", get(answers::underlyings))
         .route("/v1/chain/{underlying}", get(answers::chain))
         .route("/v1/ticks/{symbol}", get(answers::tick))
+        .route("/v1/accounts/{account}/access_token", put(control::renew_token))
+        .route("/v1/accounts/{account}/reconnect", post(control::reconnect))
         .route("/v1/stream", get(stream::open))
         .route("/v1/events", get(events::open))
         .fallback(|| async { Refusal::route() })

@@ -9,14 +9,20 @@ pub(crate) struct Route {
     pub(crate) summary: &'static str,
     /// Whether the API key is asked for when one is configured.
     pub(crate) protected: bool,
+    /// How it is asked, as OpenAPI writes it.
+    pub(crate) method: &'static str,
 }
 
 const fn open(path: &'static str, summary: &'static str) -> Route {
-    Route { path, summary, protected: false }
+    Route { path, summary, protected: false, method: "get" }
 }
 
 const fn protected(path: &'static str, summary: &'static str) -> Route {
-    Route { path, summary, protected: true }
+    Route { path, summary, protected: true, method: "get" }
+}
+
+const fn command(method: &'static str, path: &'static str, summary: &'static str) -> Route {
+    Route { path, summary, protected: true, method }
 }
 
 /// Every path this door answers.
@@ -35,6 +41,16 @@ pub(crate) const ROUTES: &[Route] = &[
         "The option chain of one expiry with Greeks and the forward they used.",
     ),
     protected("/v1/ticks/{symbol}", "The newest tick of one instrument."),
+    command(
+        "put",
+        "/v1/accounts/{account}/access_token",
+        "Hands over a new access token; the account's connections change over to it.",
+    ),
+    command(
+        "post",
+        "/v1/accounts/{account}/reconnect",
+        "Makes one connection of an account anew, or all of them.",
+    ),
     protected("/v1/stream", "WebSocket: ticks and feed health as they happen."),
     protected("/v1/events", "Server-sent events: the same messages for one fixed list of symbols."),
 ];
@@ -50,8 +66,10 @@ impl Route {
     fn serves(&self, path: &str) -> bool {
         match self.path.split_once('{') {
             None => self.path == path,
-            Some((prefix, _)) => {
-                path.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+            Some((prefix, rest)) => {
+                let suffix = rest.split_once('}').map_or("", |(_, suffix)| suffix);
+                let value = path.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+                value.is_some_and(|value| !value.is_empty() && !value.contains('/'))
             }
         }
     }
@@ -67,7 +85,8 @@ mod tests {
         assert_eq!(found("/"), Some("/"));
         assert_eq!(found("/v1/chain/NIFTY"), Some("/v1/chain/{underlying}"));
         assert_eq!(found("/v1/ticks/NSE:NIFTY%2050"), Some("/v1/ticks/{symbol}"));
-        for unknown in ["/v1/chain/", "/v1/chain/a/b", "/v2", "/healthz/", ""] {
+        assert_eq!(found("/v1/accounts/main/reconnect"), Some("/v1/accounts/{account}/reconnect"));
+        for unknown in ["/v1/chain/", "/v1/chain/a/b", "/v2", "/healthz/", "/v1/accounts//reconnect", ""] {
             assert_eq!(found(unknown), None, "{unknown}");
         }
     }

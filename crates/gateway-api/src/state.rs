@@ -7,6 +7,7 @@ use std::time::Duration;
 use market_model::{Clock, InstrumentCatalog};
 use tokio::sync::watch;
 
+use crate::control::FeedControl;
 use crate::error::ApiError;
 use crate::hub::StreamHub;
 use crate::latest::LatestValues;
@@ -21,6 +22,8 @@ pub struct ApiState {
     pub hub: Arc<StreamHub>,
     /// What `/health` and `/readyz` say.
     pub health: Arc<dyn HealthSource>,
+    /// Carries out an operator's commands.
+    pub control: Arc<dyn FeedControl>,
     /// What `/metrics` says, in Prometheus' text format.
     pub metrics_text: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether any account is simulated.

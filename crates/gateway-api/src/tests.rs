@@ -1,5 +1,6 @@
 //! The door over loopback, with real HTTP and WebSocket clients.
 
+mod control;
 mod http;
 mod stream;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use market_model::{InstrumentCatalog, ManualClock};
 use serde_json::{Value, json};
@@ -24,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Market, NOW};
 use crate::{
-    ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, HealthSource, LatestValues, StreamHub, serve,
+    ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, ControlError, FeedControl, HealthSource,
+    LatestValues, StreamHub, serve,
 };
 
 /// Far longer than anything takes; reached only by a broken test.
@@ -46,6 +48,38 @@ impl HealthSource for FakeHealth {
     }
 }
 
+/// Knows the account `main` with one connection, and writes down what it is told.
+#[derive(Default)]
+struct FakeControl {
+    told: Mutex<Vec<String>>,
+}
+
+impl FakeControl {
+    fn take(&self, account: &str, command: String) -> Result<(), ControlError> {
+        if account != "main" {
+            return Err(ControlError::UnknownAccount(account.to_owned()));
+        }
+        self.told.lock().unwrap().push(command);
+        Ok(())
+    }
+}
+
+impl FeedControl for FakeControl {
+    fn renew_token(&self, account: &str, access_token: &str) -> Result<(), ControlError> {
+        if access_token.is_empty() {
+            return Err(ControlError::BadToken);
+        }
+        self.take(account, format!("token {access_token}"))
+    }
+
+    fn reconnect(&self, account: &str, connection: Option<u8>) -> Result<(), ControlError> {
+        if let Some(connection) = connection.filter(|connection| *connection > 0) {
+            return Err(ControlError::UnknownConnection { account: account.to_owned(), connection });
+        }
+        self.take(account, format!("reconnect {connection:?}"))
+    }
+}
+
 /// A door on a free port. Dropping it closes everything.
 struct Served {
     address: SocketAddr,
@@ -53,6 +87,7 @@ struct Served {
     sink: ApiSink,
     hub: Arc<StreamHub>,
     health: Arc<FakeHealth>,
+    control: Arc<FakeControl>,
     catalog: watch::Sender<Arc<InstrumentCatalog>>,
     shutdown: CancellationToken,
     server: JoinSet<Result<(), ApiError>>,
@@ -90,11 +125,13 @@ impl Served {
         let latest = Arc::new(LatestValues::new());
         let hub = StreamHub::new(latest.clone(), setup.metrics.stream.clone());
         let health = Arc::new(FakeHealth::default());
+        let control = Arc::new(FakeControl::default());
         let (catalog, catalog_seen) = watch::channel(market.catalog.clone());
         let state = ApiState {
             latest,
             hub: hub.clone(),
             health: health.clone(),
+            control: control.clone(),
             metrics_text: Arc::new(|| "ticks_total 7\n".to_owned()),
             sim: true,
             catalog: catalog_seen,
@@ -107,7 +144,7 @@ impl Served {
         let shutdown = CancellationToken::new();
         let mut server = JoinSet::new();
         server.spawn(serve(listener, state, setup.config, shutdown.clone()));
-        Self { address, sink: hub.sink(), market, hub, health, catalog, shutdown, server }
+        Self { address, sink: hub.sink(), market, hub, health, control, catalog, shutdown, server }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -119,6 +156,10 @@ impl Served {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send_body(method, path, headers, "").await
+    }
+
+    async fn send_body(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -127,7 +168,7 @@ impl Served {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
         let exchange = async {
             let response = sender.send_request(request).await.unwrap();
             let (parts, body) = response.into_parts();

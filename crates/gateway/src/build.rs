@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::adapters::simulator;
 use crate::config::{Account, Config, RedisConfig};
+use crate::control::Feeds;
 use crate::error::StartError;
 use crate::feed::{AccountFeed, FeedParts};
 use crate::health::{Health, RedisView};
@@ -31,6 +32,7 @@ use crate::instruments::{self, CatalogBoard};
 use crate::latency::LatencyWindow;
 use crate::logging::Logging;
 use crate::rates::RateMeter;
+use crate::sessions;
 use crate::subscriptions::{Subscriptions, WishReport};
 use crate::telemetry::Telemetry;
 
@@ -96,6 +98,14 @@ impl Gateway {
             }
         };
 
+        // Hours: what each exchange is doing, so that silence can be told from a closed market.
+        let sessions = watch::Sender::new(sessions::at(&calendar, clock.as_ref()));
+        let session_phases = sessions.subscribe();
+        supervisor.spawn(TaskSpec::optional("sessions", stages.support), restart(), {
+            let (calendar, clock) = (calendar.clone(), clock.clone());
+            move |stop| sessions::follow(calendar.clone(), clock.clone(), sessions.clone(), stop)
+        });
+
         // Feeds: one ticker and one pipeline worker per account.
         let catalog = CatalogBoard::new();
         let parts = FeedParts {
@@ -110,7 +120,7 @@ impl Gateway {
             let wanted = watch::Sender::new(SubscriptionSet::new());
             let metrics = PipelineMetrics::register(&telemetry.recorder, &account.name);
             let feed = Arc::new(AccountFeed::new(account, &parts, wanted.subscribe(), metrics));
-            feeds.push(feed.view());
+            feeds.push(feed.clone());
             desired.push(wanted);
             let fanout = fanout.clone();
             supervisor.spawn(
@@ -157,17 +167,19 @@ impl Gateway {
             clock: clock.clone(),
             catalog: catalog.clone(),
             wishes: wishes.subscribe(),
-            feeds,
+            feeds: feeds.iter().map(|feed| feed.view()).collect(),
             sinks: queues,
             redis,
             tasks: supervisor.status(),
             latency,
+            sessions: session_phases,
             rates: RateMeter::default(),
         };
         let state = ApiState {
             latest,
             hub,
             health: Arc::new(health),
+            control: Arc::new(Feeds(feeds)),
             metrics_text: telemetry.text(),
             sim,
             catalog: catalog.catalog(),

@@ -42,6 +42,12 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// Limits per account.
     pub limits: AccountLimits,
+    /// How connections to the broker are made and watched.
+    pub link: LinkConfig,
+    /// Where and how much to record; `None` records nothing.
+    pub record: Option<RecordConfig>,
+    /// Most bytes of values that may wait for one sink.
+    pub sink_queue_bytes: usize,
     /// The built-in simulated market, used when there are no accounts.
     pub sim: SimSettings,
     /// Logging.
@@ -59,6 +65,8 @@ pub struct BatchConfig {
     pub max_ticks: usize,
     /// Most bytes in a batch.
     pub max_bytes: usize,
+    /// A channel for every share without derivatives, in place of one for all of an exchange.
+    pub equity_per_symbol: bool,
 }
 
 /// How to publish to Redis.
@@ -83,6 +91,43 @@ pub struct AccountLimits {
     pub connections: u8,
     /// Instruments per connection.
     pub tokens_per_connection: usize,
+}
+
+/// How connections to the broker are made and watched.
+#[derive(Debug, Clone)]
+pub struct LinkConfig {
+    /// PEM text of roots trusted beside the public ones.
+    pub extra_roots: Option<String>,
+    /// Which family of addresses to use.
+    pub family: AddressFamily,
+    /// The address of this machine that connections leave from.
+    pub local_address: Option<std::net::IpAddr>,
+    /// A connection this old is replaced by a new one; `None` for never.
+    pub rotate_after: Option<Duration>,
+    /// Whether a connection whose rate collapsed is made anew, beside the alarm.
+    pub reconnect_on_rate_collapse: bool,
+}
+
+/// Which family of addresses connections use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// Whatever answers.
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// What to keep of the raw feed.
+#[derive(Debug, Clone)]
+pub struct RecordConfig {
+    /// Where the files go.
+    pub folder: PathBuf,
+    /// Above this the oldest files go.
+    pub max_bytes: u64,
+    /// Files older than this go.
+    pub max_age: Duration,
 }
 
 /// The built-in simulated market.

@@ -83,8 +83,34 @@ impl AccountFeed {
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn view(&self) -> Arc<FeedView> {
         self.view.clone()
+    }
+
+    /// Changes over to another access token; answers which login that is.
+    pub(crate) fn renew_token(&self, access_token: &str) -> u64 {
+        let mut renewed = 0;
+        self.credentials.send_modify(|credentials| {
+            if let Some(credentials) = credentials {
+                credentials.generation += 1;
+                credentials.access_token = AccessToken::new(access_token);
+                renewed = credentials.generation;
+            }
+        });
+        renewed
+    }
+
+    /// Makes one connection anew, or all; answers whether there is such a connection.
+    pub(crate) fn reconnect(&self, connection: Option<u8>) -> bool {
+        let Some(handle) = self.view.handle() else { return connection.is_none() };
+        match connection {
+            Some(index) => handle.reconnect(index),
+            None => (0..self.ticker.limits.connections).filter(|index| handle.reconnect(*index)).count() > 0,
+        }
     }
 
     /// Runs ticker and pipeline until told to stop; then the ticker closes, the pipeline flushes what it has, and
@@ -173,6 +199,11 @@ impl FeedView {
     pub(crate) fn status(&self) -> Option<(TickerStatus, PipelineStatus)> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.as_ref().map(|(handle, pipeline)| (handle.status(), pipeline.borrow().clone()))
+    }
+
+    fn handle(&self) -> Option<TickerHandle> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(handle, _)| handle.clone())
     }
 
     fn show(&self, handle: TickerHandle, pipeline: watch::Receiver<PipelineStatus>) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway_api::HealthSource;
 use kite_client::{ConnectionState, ConnectionStatus, TickerStatus};
-use market_model::{Clock, UnixNanos};
+use market_model::{Clock, Sessions, UnixNanos};
 use redis_fanout::{RedisStatus, RedisStatusHandle};
 use resilience::{BreakerState, SupervisorStatus, TaskState};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub(crate) struct Health {
     pub(crate) redis: Option<Arc<RedisView>>,
     pub(crate) tasks: SupervisorStatus,
     pub(crate) latency: Arc<LatencyWindow>,
+    pub(crate) sessions: watch::Receiver<Sessions>,
     pub(crate) rates: RateMeter,
 }
 
@@ -75,6 +76,7 @@ impl HealthSource for Health {
             "redis": self.redis.as_ref().and_then(|redis| redis.status()).map(|status| redis_report(&status)),
             "tasks": self.tasks(),
             "latency": self.latency.percentiles(),
+            "sessions": sessions(&self.sessions.borrow()),
         })
     }
 
@@ -182,6 +184,12 @@ fn account(ticker: &TickerStatus, pipeline: &PipelineStatus) -> Value {
         "instruments": pipeline.instruments,
         "stale": pipeline.stale,
     })
+}
+
+fn sessions(sessions: &Sessions) -> Value {
+    let phases =
+        sessions.iter().map(|(exchange, phase)| (exchange.as_str().to_owned(), json!(phase.as_str())));
+    Value::Object(phases.collect())
 }
 
 fn unknown_tokens(pipeline: &PipelineStatus) -> impl Iterator<Item = Value> + '_ {

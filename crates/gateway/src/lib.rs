@@ -21,6 +21,7 @@
 mod adapters;
 mod build;
 pub mod config;
+mod control;
 pub mod desired;
 mod error;
 mod feed;
@@ -30,6 +31,7 @@ mod latency;
 pub mod logging;
 mod rates;
 mod secret;
+mod sessions;
 mod subscriptions;
 mod telemetry;
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, StreamHub, serve};
+use gateway_api::{
+    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, StreamHub, serve,
+};
 use market_model::{Clock, ConnectionId, FeedEvent, Gap, GapCause, SystemClock};
 use serde_json::{Value, json};
 use tick_pipeline::HealthRecord;
@@ -72,6 +74,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         latest,
         hub,
         health: health.clone(),
+        control: Arc::new(NoAccounts),
         metrics_text: Arc::new(String::new),
         sim: true,
         catalog,

@@ -9,10 +9,11 @@ async fn every_route_of_the_table_is_served_and_numbered() {
     let served = Served::new().await;
     for route in ROUTES {
         let path = route.path.replace("{underlying}", "NIFTY").replace("{symbol}", "NSE:M%26M");
-        let answer = served.get(&path).await;
+        let method = route.method.to_uppercase();
+        let answer = served.send(&method, &path, &[]).await;
         assert_ne!(answer.json_or_null()["error_type"], "GeneralException", "{path}");
         assert!(answer.headers.contains_key("x-request-id"), "{path}");
-        let answer = served.send("POST", &path, &[]).await;
+        let answer = served.send("DELETE", &path, &[]).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(answer.json()["error_type"], "GeneralException");
     }
@@ -121,7 +122,8 @@ async fn a_configured_key_is_asked_for_everywhere_but_at_the_open_routes() {
     let served = Served::with(Setup { api_key, ..Setup::default() }).await;
     for route in ROUTES {
         let path = route.path.replace("{underlying}", "NIFTY").replace("{symbol}", "256265");
-        let refused = served.get(&path).await.json_or_null()["error_type"] == "TokenException";
+        let answer = served.send(&route.method.to_uppercase(), &path, &[]).await;
+        let refused = answer.json_or_null()["error_type"] == "TokenException";
         // The stream is a handshake first; its own tests show that it asks.
         assert_eq!(refused, route.protected && route.path != "/v1/stream", "{path}");
     }

@@ -10,7 +10,8 @@ use super::accounts::{self, Account};
 use super::env::{Env, resolve};
 use super::settings::{SETTINGS, by_env};
 use super::{
-    AccountLimits, BatchConfig, Config, ConfigError, LogConfig, RedisConfig, SimSettings, parse_wishes,
+    AccountLimits, AddressFamily, BatchConfig, Config, ConfigError, LinkConfig, LogConfig, RecordConfig,
+    RedisConfig, SimSettings, parse_wishes,
 };
 use crate::secret::Secret;
 
@@ -63,12 +64,17 @@ impl<'a> Reader<'a> {
                 window: Duration::from_millis(self.number("BATCH_WINDOW_MS", 1..=1000)),
                 max_ticks: self.number("BATCH_MAX_TICKS", 1..=100_000),
                 max_bytes: self.number("BATCH_MAX_BYTES", 1024..=16_777_216),
+                equity_per_symbol: self.word("BATCH_EQUITY_CHANNELS", &["shared", "per_symbol"])
+                    == "per_symbol",
             },
             redis: self.redis(),
             limits: AccountLimits {
                 connections: self.number("KITE_CONNECTIONS", 1..=16),
                 tokens_per_connection: self.number("KITE_TOKENS_PER_CONNECTION", 1..=100_000),
             },
+            link: self.link(),
+            record: self.record(),
+            sink_queue_bytes: self.number("SINK_QUEUE_BYTES", 1_048_576..=17_179_869_184),
             accounts: self.accounts(),
             sim: SimSettings {
                 seed: self.number("SIM_SEED", 0..=u64::MAX),
@@ -175,6 +181,42 @@ impl<'a> Reader<'a> {
                 Vec::new()
             }
         }
+    }
+
+    fn link(&mut self) -> LinkConfig {
+        let hours: u32 = self.number("KITE_ROTATE_HOURS", 0..=168);
+        let family = match self.word("KITE_ADDRESS_FAMILY", &["any", "v4", "v6"]) {
+            "v4" => AddressFamily::V4,
+            "v6" => AddressFamily::V6,
+            _ => AddressFamily::Any,
+        };
+        let local_address: Option<std::net::IpAddr> =
+            self.parsed("KITE_LOCAL_ADDRESS", "an address such as 203.0.113.7");
+        if let Some(local) = local_address {
+            let other = if local.is_ipv4() { AddressFamily::V6 } else { AddressFamily::V4 };
+            if family == other {
+                self.problems
+                    .push(format!("KITE_LOCAL_ADDRESS: {local} is not of KITE_ADDRESS_FAMILY's family"));
+            }
+        }
+        LinkConfig {
+            extra_roots: self.file_content("KITE_CA_FILE"),
+            family,
+            local_address,
+            rotate_after: (hours > 0).then(|| Duration::from_secs(u64::from(hours) * 3600)),
+            reconnect_on_rate_collapse: self.word("KITE_ON_RATE_COLLAPSE", &["reconnect", "alarm"])
+                == "reconnect",
+        }
+    }
+
+    fn record(&mut self) -> Option<RecordConfig> {
+        let max_bytes = self.number("RECORD_MAX_BYTES", 16_777_216..=u64::MAX);
+        let days: u32 = self.number("RECORD_MAX_DAYS", 1..=3650);
+        Some(RecordConfig {
+            folder: PathBuf::from(self.text("RECORD_DIR")?),
+            max_bytes,
+            max_age: Duration::from_secs(u64::from(days) * 86_400),
+        })
     }
 
     fn load(&mut self) -> Option<(u32, f64)> {

@@ -77,6 +77,18 @@ pub const SETTINGS: &[Setting] = &[
     open("BATCH_MAX_TICKS", "batch.max_ticks", "1000", "Most ticks in a batch."),
     open("BATCH_MAX_BYTES", "batch.max_bytes", "65536", "Most bytes in a batch, estimated before encoding."),
     open(
+        "BATCH_EQUITY_CHANNELS",
+        "batch.equity_channels",
+        "shared",
+        "`shared` publishes the shares without derivatives of an exchange on one channel, `per_symbol` each on its own, at several times the cost.",
+    ),
+    open(
+        "SINK_QUEUE_BYTES",
+        "batch.sink_queue_bytes",
+        "67108864",
+        "Most bytes of values that may wait for a slow sink, per sink. Above it the newest value of each instrument stays and older ones go, counted.",
+    ),
+    open(
         "REDIS_URL",
         "redis.url",
         "",
@@ -123,6 +135,49 @@ pub const SETTINGS: &[Setting] = &[
         "3000",
         "Instruments per ticker connection. Kite allows 3000.",
     ),
+    open(
+        "KITE_CA_FILE",
+        "kite.ca_file",
+        "",
+        "PEM file with certificates trusted beside the public roots, for a simulator or a proxy with TLS of its own.",
+    ),
+    open(
+        "KITE_ADDRESS_FAMILY",
+        "kite.address_family",
+        "any",
+        "`any`, `v4` or `v6`: the family of addresses used to reach the broker. Orders must come from the registered static address.",
+    ),
+    open(
+        "KITE_LOCAL_ADDRESS",
+        "kite.local_address",
+        "",
+        "Address of this machine that connections to the broker leave from, when it has several.",
+    ),
+    open(
+        "KITE_ROTATE_HOURS",
+        "kite.rotate_hours",
+        "0",
+        "A ticker connection of this age is replaced by a new one before the old one is closed; 0 for never.",
+    ),
+    open(
+        "KITE_ON_RATE_COLLAPSE",
+        "kite.on_rate_collapse",
+        "reconnect",
+        "`reconnect` makes a connection anew when its tick rate collapses, `alarm` only says so.",
+    ),
+    open(
+        "RECORD_DIR",
+        "record.folder",
+        "",
+        "Folder for recordings of the raw feed; nothing is recorded when empty. docs/recording.md has the format.",
+    ),
+    open(
+        "RECORD_MAX_BYTES",
+        "record.max_bytes",
+        "21474836480",
+        "Above this size the oldest recordings are deleted.",
+    ),
+    open("RECORD_MAX_DAYS", "record.max_days", "30", "Recordings older than this are deleted, 1 to 3650."),
     open("SIM_SEED", "sim.seed", "1", "Seed of the simulated market: the same seed gives the same prices."),
     open("SIM_SPEED", "sim.speed", "1", "How fast simulated time runs, 0.1 to 1000."),
     open(

@@ -11,7 +11,7 @@ use redis_fanout::RedisMetrics;
 use resilience::SupervisorMetrics;
 use tick_pipeline::{PipelineMetrics, SinkMetrics};
 
-const MEANINGS: [(&str, &str); 60] = [
+const MEANINGS: &[(&str, &str)] = &[
     ("websocket_pool_connections", "Ticker connections that stand."),
     ("websocket_pool_subscribed_tokens", "Instruments that the broker was asked to stream."),
     ("ticker_frames_total", "Binary frames received, heartbeats included."),
@@ -21,6 +21,9 @@ const MEANINGS: [(&str, &str); 60] = [
         "ticker_decode_errors_total",
         "Frames and packets that could not be decoded, by kind. The good packets beside them were delivered.",
     ),
+    ("ticker_packets_total", "Packets that arrived: delivered, dropped and undecodable ones together."),
+    ("ticker_delivered_ticks_total", "Ticks that the pipeline took."),
+    ("ticker_undecodable_packets_total", "Packets that could not be decoded."),
     ("ticker_unwanted_ticks_total", "Ticks of instruments nobody wants (any more)."),
     (
         "ticker_dropped_ticks_total",
