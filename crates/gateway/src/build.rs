@@ -310,10 +310,14 @@ fn pipeline_config(config: &Config) -> PipelineConfig {
     }
 }
 
-/// Batches that may wait for a sink. Shares without derivatives are a topic each, so the snapshots that follow a wide
-/// subscription come as thousands of small batches at once, and each may be all that is heard of a share for
-/// minutes. `SNAPSHOT_CAPACITY` bounds the memory.
-const SINK_QUEUE: QueueConfig = QueueConfig { capacity: 16_384, overflow: OverflowPolicy::Conflate };
+/// What may wait for a sink: newer values replace older ones once it falls behind.
+const SINK_QUEUE: QueueConfig = QueueConfig {
+    max_bytes: 64 << 20,
+    max_batches: 16_384,
+    patience: Duration::from_millis(50),
+    deliver_timeout: Duration::from_secs(30),
+    overflow: OverflowPolicy::Conflate,
+};
 
 /// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
 fn restart() -> RestartPolicy {

@@ -35,7 +35,6 @@ mod config;
 mod enrich;
 mod health;
 mod market;
-mod merge;
 mod metrics;
 mod pipeline;
 mod queue;
@@ -58,9 +57,7 @@ pub use health::HealthRecord;
 pub use market::{Forwards, Market, SharedValue};
 pub use metrics::{PipelineMetrics, SinkMetrics};
 pub use pipeline::{Output, Pipeline};
-pub use queue::{
-    Fanout, HEALTH_CAPACITY, OverflowPolicy, QueueConfig, SNAPSHOT_CAPACITY, SinkCounts, SinkQueue,
-};
+pub use queue::{Fanout, HEALTH_CAPACITY, OverflowPolicy, QueueConfig, SinkCounts, SinkQueue, SinkTicks};
 #[cfg(any(test, feature = "test-util"))]
 pub use recording::{RecordingFailed, RecordingSink};
 pub use run::{SinkEnd, SinkSummary, run, run_sink};

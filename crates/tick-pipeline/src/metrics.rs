@@ -4,7 +4,7 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, NoopRecorder, Recorder, Unit,
 };
 
-use crate::queue::SinkCounts;
+use crate::queue::{SinkCounts, SinkTicks};
 use crate::validate::TickRejected;
 
 /// Counters of one pipeline worker.
@@ -47,11 +47,20 @@ pub struct SinkMetrics {
     pub conflated: Counter,
     /// Health records thrown away because its health queue was full.
     pub health_dropped: Counter,
+    /// What became of every tick, in the order of `offered`, `delivered`, `conflated`, `overflowed`, `failed`, `closed`.
+    pub ticks: [Counter; TICK_OUTCOMES.len()],
+    /// Ticks waiting or on their way.
+    pub ticks_waiting: Gauge,
     /// Batches waiting.
     pub depth: Gauge,
+    /// Memory that waits.
+    pub bytes: Gauge,
     /// From the queue to the end of the delivery.
     pub latency: Histogram,
 }
+
+/// Labels of what becomes of a tick on its way through a sink's queue.
+const TICK_OUTCOMES: [&str; 6] = ["offered", "delivered", "conflated", "overflowed", "failed", "closed"];
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
@@ -103,7 +112,13 @@ impl SinkMetrics {
                 "Health records dropped, queue full",
                 None,
             ),
+            ticks: TICK_OUTCOMES.map(|outcome| {
+                let help = "Ticks offered to the sink, and what became of them";
+                of.counter("conservation_sink_ticks_total", help, Some(Label::new("outcome", outcome)))
+            }),
+            ticks_waiting: of.gauge("conservation_sink_ticks_waiting", "Ticks waiting or being delivered"),
             depth: of.gauge("task_queue_depth", "Batches waiting for the sink"),
+            bytes: of.gauge("sink_queue_bytes", "Memory of what waits for the sink"),
             latency: of.seconds("sink_delivery_latency_seconds", "Queue to end of delivery"),
         }
     }
@@ -126,8 +141,28 @@ impl SinkMetrics {
                 counter.increment(after - before);
             }
         }
-        if after.depth != before.depth {
-            self.depth.set(after.depth as f64);
+        let outcomes = |ticks: &SinkTicks| {
+            [ticks.offered, ticks.delivered, ticks.conflated, ticks.overflowed, ticks.failed, ticks.closed]
+        };
+        if after.ticks != before.ticks {
+            let (before, after) = (outcomes(&before.ticks), outcomes(&after.ticks));
+            for (counter, (before, after)) in self.ticks.iter().zip(before.into_iter().zip(after)) {
+                if after > before {
+                    counter.increment(after - before);
+                }
+            }
+        }
+        let gauges = |counts: &SinkCounts| {
+            let ticks = counts.ticks.waiting + counts.ticks.in_flight;
+            [counts.depth as f64, counts.waiting_bytes as f64, ticks as f64]
+        };
+        let (before, after) = (gauges(before), gauges(after));
+        for (gauge, (before, after)) in
+            [&self.depth, &self.bytes, &self.ticks_waiting].into_iter().zip(before.into_iter().zip(after))
+        {
+            if after != before {
+                gauge.set(after);
+            }
         }
     }
 }

@@ -1,78 +1,72 @@
 //! One bounded queue per sink: what happens when it is full is a policy, and every loss is counted.
 
+mod backlog;
+mod folded;
+mod ledger;
+mod line;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::health::HealthRecord;
-use crate::merge::Merged;
 use crate::metrics::SinkMetrics;
 use crate::snapshot::SnapshotBatch;
+use backlog::{Backlog, Piece};
+use folded::Loss;
 
-/// What gives way when a sink's queue is full.
+pub use ledger::{SinkCounts, SinkTicks};
+
+/// What gives way when a sink's queue is full, and whether newer values overtake older ones before it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OverflowPolicy {
-    /// Two batches of one topic become one that keeps the newest snapshot of each instrument and the later `seq`: the
-    /// newest batch and the last one waiting of its topic, else the oldest batch and the next one of its topic. When
-    /// neither has a partner, the oldest batch goes.
+    /// A topic that has waited for [`QueueConfig::patience`], and every topic when the queue is full, is folded: of each
+    /// instrument only the newest snapshot waits, and the next batches replace what they find. What comes out after
+    /// a stall is the newest that is known. When even that is too much, what has waited longest in the heaviest
+    /// topics goes.
     Conflate,
-    /// The oldest batch goes.
+    /// What has waited longest in the heaviest topic goes.
     DropOldest,
     /// Everything goes and the sink ends: its owner decides whether to start it again.
     Disconnect,
 }
 
-/// Length and policy of a sink's queue.
+/// Size and policy of a sink's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// How many batches may wait; at least one. Whatever it is, no more than [`SNAPSHOT_CAPACITY`] snapshots wait.
-    pub capacity: usize,
-    /// What gives way when they do.
+    /// How much memory the waiting batches may take, counted as if no other sink shared them. A batch that has the
+    /// queue for itself may be larger.
+    pub max_bytes: usize,
+    /// How many batches may wait; at least one. What was folded together counts as one.
+    pub max_batches: usize,
+    /// How long a topic waits before newer values replace older ones under [`OverflowPolicy::Conflate`].
+    pub patience: Duration,
+    /// How long one delivery may take before it counts as failed and the next one is tried.
+    pub deliver_timeout: Duration,
+    /// What gives way when the queue is full.
     pub overflow: OverflowPolicy,
 }
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        // At 200 batches a second and topic, some hundreds of milliseconds of a busy market; prices older than that
-        // are worthless once newer ones exist.
-        Self { capacity: 256, overflow: OverflowPolicy::Conflate }
+        Self {
+            // One snapshot of each of 120,000 instruments: when newer replace older ones, nothing is ever dropped.
+            max_bytes: 64 << 20,
+            // A second line of defence: thousands of topics with a few batches each.
+            max_batches: 16_384,
+            // A hiccup of the sink costs no copying; a stall is noticed long before a person would.
+            patience: Duration::from_millis(50),
+            // Sinks have timeouts of their own; this one is for those that hang.
+            deliver_timeout: Duration::from_secs(30),
+            overflow: OverflowPolicy::Conflate,
+        }
     }
 }
 
-/// How many snapshots may wait for a sink whatever the number of batches: about 30 MB, seven seconds of 9,000 busy
-/// instruments. A batch may hold thousands of snapshots, so the number of batches alone bounds no memory.
-pub const SNAPSHOT_CAPACITY: usize = 65_536;
-
 /// How many health records may wait for a sink: hours of ordinary trouble. The oldest goes when it is full.
 pub const HEALTH_CAPACITY: usize = 1024;
-
-/// What became of everything that was pushed to one sink. Without anything waiting or on its way,
-/// `pushed = delivered + failed + dropped + conflated`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SinkCounts {
-    /// Snapshots pushed into the queue.
-    pub pushed: u64,
-    /// Snapshots the sink took.
-    pub delivered: u64,
-    /// Snapshots whose delivery failed.
-    pub failed: u64,
-    /// Snapshots that gave way.
-    pub dropped: u64,
-    /// Snapshots replaced by a newer one of the same instrument.
-    pub conflated: u64,
-    /// Batches waiting now.
-    pub depth: usize,
-    /// Health records pushed.
-    pub health_pushed: u64,
-    /// Health records the sink took.
-    pub health_delivered: u64,
-    /// Health records whose delivery failed.
-    pub health_failed: u64,
-    /// Health records that gave way.
-    pub health_dropped: u64,
-}
 
 /// Hands every batch and health record to the queue of every sink. Clones feed the same sinks; the sinks end when
 /// the last clone is gone.
@@ -84,6 +78,9 @@ pub struct Fanout {
 /// The receiving end of one sink's queue, for [`run_sink`](crate::run_sink). Clones share the queue, so a
 /// supervisor can start a failed sink again; only one may be served at a time. When the last clone is gone,
 /// what is pushed is counted as dropped.
+///
+/// Topics are served in turn, one batch each, so that a topic that floods the queue delays the others by one batch.
+/// Batches of one topic from one source keep their order.
 #[derive(Debug, Clone)]
 pub struct SinkQueue(Arc<Consumer>);
 
@@ -91,7 +88,11 @@ pub struct SinkQueue(Arc<Consumer>);
 #[derive(Debug)]
 pub(crate) enum Work {
     Health(Arc<HealthRecord>),
-    Batch { batch: Arc<SnapshotBatch>, pushed: Instant },
+    Batch {
+        batch: Arc<SnapshotBatch>,
+        /// Since when the instrument in it that has waited longest waits.
+        since: Instant,
+    },
 }
 
 /// Counts a delivery on its way as failed unless told otherwise, also when the sink panics or is cancelled.
@@ -99,6 +100,9 @@ pub(crate) enum Work {
 pub(crate) struct InFlight<'q> {
     shared: &'q Shared,
     snapshots: u64,
+    ticks: u64,
+    /// Ticks among them that newer ones replaced in the queue.
+    conflated: u64,
     health: u64,
 }
 
@@ -117,29 +121,15 @@ struct Shared {
     metrics: OnceLock<SinkMetrics>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Queued>,
-    /// Snapshots in `batches`.
-    waiting: usize,
+    backlog: Backlog,
     health: VecDeque<Arc<HealthRecord>>,
     counts: SinkCounts,
     /// No more will be pushed.
     closed: bool,
     /// Nothing will be taken any more.
     gone: bool,
-}
-
-#[derive(Debug)]
-struct Queued {
-    body: Body,
-    pushed: Instant,
-}
-
-#[derive(Debug)]
-enum Body {
-    Sealed(Arc<SnapshotBatch>),
-    Merged(Box<Merged>),
 }
 
 // === impl Fanout ===
@@ -152,28 +142,15 @@ impl Fanout {
 
     /// Adds a sink. Clones made before do not know it.
     pub fn add_sink(&mut self, name: &'static str, config: QueueConfig) -> SinkQueue {
-        let capacity = config.capacity.max(1);
-        let shared = Arc::new(Shared {
-            name,
-            config: QueueConfig { capacity, ..config },
-            state: Mutex::new(State {
-                batches: VecDeque::with_capacity(capacity + 1),
-                waiting: 0,
-                health: VecDeque::new(),
-                counts: SinkCounts::default(),
-                closed: false,
-                gone: false,
-            }),
-            wake: Notify::new(),
-            metrics: OnceLock::new(),
-        });
+        let (state, wake, metrics) = (Mutex::default(), Notify::new(), OnceLock::new());
+        let shared = Arc::new(Shared { name, config, state, wake, metrics });
         self.sinks.push(Arc::new(Producer(shared.clone())));
         SinkQueue(Arc::new(Consumer(shared)))
     }
 
     /// Pushes one batch to every sink; never waits.
     pub fn publish(&self, batch: &Arc<SnapshotBatch>) {
-        let now = tokio::time::Instant::now().into_std();
+        let now = now();
         for sink in &self.sinks {
             sink.0.push(batch, now);
         }
@@ -188,7 +165,7 @@ impl Fanout {
 
     /// What became of everything, by sink.
     pub fn counts(&self) -> Vec<(&'static str, SinkCounts)> {
-        self.sinks.iter().map(|sink| (sink.0.name, sink.0.lock().counts)).collect()
+        self.sinks.iter().map(|sink| (sink.0.name, sink.0.counts())).collect()
     }
 }
 
@@ -200,9 +177,21 @@ impl SinkQueue {
         self.0.0.name
     }
 
+    /// Size and policy.
+    pub fn config(&self) -> QueueConfig {
+        self.0.0.config
+    }
+
     /// What became of everything pushed so far.
     pub fn counts(&self) -> SinkCounts {
-        self.0.0.lock().counts
+        self.0.0.counts()
+    }
+
+    /// How long the instrument that has waited longest has waited by now; `None` when nothing waits. An instrument
+    /// whose value was replaced by a newer one while it waited keeps its place, so values are never older than this.
+    pub fn oldest_waiting_age(&self) -> Option<Duration> {
+        let since = self.0.0.lock().backlog.since()?;
+        Some(now().saturating_duration_since(since))
     }
 
     /// Whether the queue ended because it overflowed under [`OverflowPolicy::Disconnect`].
@@ -214,7 +203,7 @@ impl SinkQueue {
     ///
     /// # Cancel safety
     /// Nothing is lost: work is taken only in the poll that returns it.
-    pub(crate) async fn next(&self) -> Option<Work> {
+    pub(crate) async fn next(&self) -> Option<(Work, InFlight<'_>)> {
         let shared = &self.0.0;
         loop {
             let woken = shared.wake.notified();
@@ -223,14 +212,6 @@ impl SinkQueue {
                 None => woken.await,
             }
         }
-    }
-
-    pub(crate) fn in_flight(&self, work: &Work) -> InFlight<'_> {
-        let (snapshots, health) = match work {
-            Work::Batch { batch, .. } => (batch.snapshots.len() as u64, 0),
-            Work::Health(_) => (0, 1),
-        };
-        InFlight { shared: &self.0.0, snapshots, health }
     }
 
     /// From now on losses are counted on `metrics` too, beginning with those so far. A sink that was started again
@@ -248,20 +229,32 @@ impl SinkQueue {
 
 impl InFlight<'_> {
     pub(crate) fn delivered(mut self) {
-        let (snapshots, health) = (std::mem::take(&mut self.snapshots), std::mem::take(&mut self.health));
+        let (snapshots, ticks, conflated, health) = self.take();
         self.shared.update(|state| {
             state.counts.delivered += snapshots;
+            state.counts.ticks.delivered += ticks - conflated;
+            state.counts.ticks.conflated += conflated;
+            state.counts.ticks.in_flight -= ticks;
             state.counts.health_delivered += health;
         });
+    }
+
+    fn take(&mut self) -> (u64, u64, u64, u64) {
+        let content = (self.snapshots, self.ticks, self.conflated, self.health);
+        (self.snapshots, self.ticks, self.conflated, self.health) = (0, 0, 0, 0);
+        content
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.snapshots + self.health > 0 {
+        let (snapshots, ticks, _, health) = self.take();
+        if snapshots + health > 0 {
             self.shared.update(|state| {
-                state.counts.failed += self.snapshots;
-                state.counts.health_failed += self.health;
+                state.counts.failed += snapshots;
+                state.counts.ticks.failed += ticks;
+                state.counts.ticks.in_flight -= ticks;
+                state.counts.health_failed += health;
             });
         }
     }
@@ -278,7 +271,10 @@ impl Drop for Producer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.0.update(State::give_up);
+        self.0.update(|state| {
+            let lost = state.give_up();
+            state.counts.ticks.closed += lost.ticks;
+        });
     }
 }
 
@@ -290,12 +286,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn counts(&self) -> SinkCounts {
+        self.lock().counts
+    }
+
     /// The one way to change the state: what was counted in it reaches the metrics exactly once.
     fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let before = state.counts;
         let result = change(&mut state);
-        state.counts.depth = state.batches.len();
+        let sums = *state.backlog.sums();
+        state.counts.depth = sums.batches;
+        state.counts.waiting = sums.snapshots as u64;
+        state.counts.waiting_bytes = sums.bytes;
+        state.counts.ticks.waiting = sums.ticks;
         if let Some(metrics) = self.metrics.get() {
             metrics.record(&before, &state.counts);
         }
@@ -313,25 +317,23 @@ impl Shared {
     }
 
     /// `None`: nothing now. `Some(None)`: nothing ever again.
-    fn take(&self) -> Option<Option<Work>> {
-        let queued = self.update(|state| {
+    fn take(&self) -> Option<Option<(Work, InFlight<'_>)>> {
+        let nothing = InFlight { shared: self, snapshots: 0, ticks: 0, conflated: 0, health: 0 };
+        self.update(|state| {
             if state.gone {
-                return Err(Some(None));
+                return Some(None);
             }
             if let Some(record) = state.health.pop_front() {
-                return Err(Some(Some(Work::Health(record))));
+                return Some(Some((Work::Health(record), InFlight { health: 1, ..nothing })));
             }
-            state.pop_oldest().ok_or(state.closed.then_some(None))
-        });
-        let queued = match queued {
-            Ok(queued) => queued,
-            Err(answer) => return answer,
-        };
-        let batch = match queued.body {
-            Body::Sealed(batch) => batch,
-            Body::Merged(merged) => Arc::new(merged.into_batch()),
-        };
-        Some(Some(Work::Batch { batch, pushed: queued.pushed }))
+            let Some(Piece { batch, since, conflated }) = state.backlog.pop() else {
+                return state.closed.then_some(None);
+            };
+            let (snapshots, ticks) = (batch.snapshots.len() as u64, batch.tick_count);
+            state.counts.ticks.in_flight += ticks;
+            let in_flight = InFlight { snapshots, ticks, conflated, ..nothing };
+            Some(Some((Work::Batch { batch, since }, in_flight)))
+        })
     }
 }
 
@@ -341,33 +343,19 @@ impl State {
     fn push(&mut self, batch: &Arc<SnapshotBatch>, now: Instant, config: &QueueConfig) {
         let snapshots = batch.snapshots.len() as u64;
         self.counts.pushed += snapshots;
+        self.counts.ticks.offered += batch.tick_count;
         if self.gone {
             self.counts.dropped += snapshots;
+            self.counts.ticks.closed += batch.tick_count;
             return;
         }
-        self.batches.push_back(Queued { body: Body::Sealed(batch.clone()), pushed: now });
-        self.waiting += batch.snapshots.len();
-        while self.batches.len() > config.capacity || self.waiting > SNAPSHOT_CAPACITY {
-            match config.overflow {
-                OverflowPolicy::Conflate => self.conflate(),
-                OverflowPolicy::DropOldest => self.drop_oldest(),
-                OverflowPolicy::Disconnect => return self.give_up(),
-            }
-        }
-    }
-
-    /// Makes the queue shorter, or at least its content: two batches become one, or the oldest goes.
-    fn conflate(&mut self) {
-        let crowded = self.waiting > SNAPSHOT_CAPACITY;
-        match self.merge_pair() {
-            Some(conflated) => {
-                self.counts.conflated += conflated;
-                self.waiting -= conflated as usize;
-                if crowded && conflated == 0 {
-                    self.drop_oldest();
-                }
-            }
-            None => self.drop_oldest(),
+        let cost = self.backlog.push(batch, now, config);
+        self.counts.conflated += cost.conflated;
+        self.counts.dropped += cost.lost.snapshots;
+        self.counts.ticks.overflowed += cost.lost.ticks;
+        if self.backlog.is_over(config) && config.overflow == OverflowPolicy::Disconnect {
+            let lost = self.give_up();
+            self.counts.ticks.overflowed += lost.ticks;
         }
     }
 
@@ -384,74 +372,19 @@ impl State {
         self.health.push_back(record.clone());
     }
 
-    fn pop_oldest(&mut self) -> Option<Queued> {
-        let oldest = self.batches.pop_front()?;
-        self.waiting -= oldest.body.batch().snapshots.len();
-        Some(oldest)
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.pop_oldest() {
-            self.counts.dropped += oldest.body.batch().snapshots.len() as u64;
-        }
-    }
-
-    fn give_up(&mut self) {
+    /// Ends the queue; answers what waited.
+    fn give_up(&mut self) -> Loss {
         self.gone = true;
-        while !self.batches.is_empty() {
-            self.drop_oldest();
-        }
+        let lost = self.backlog.clear();
+        self.counts.dropped += lost.snapshots;
         self.counts.health_dropped += std::mem::take(&mut self.health).len() as u64;
-    }
-
-    /// Folds two batches into one, if any go together: the newest into the last one of its topic, else the oldest
-    /// into the next one of its topic. Either way one walk along the queue, also when thousands of topics overflow.
-    /// Answers how many snapshots were replaced.
-    fn merge_pair(&mut self) -> Option<u64> {
-        let last = self.batches.len() - 1;
-        let pair = |older: usize, newer: usize| {
-            Merged::is_pair(self.batches[older].body.batch(), self.batches[newer].body.batch())
-        };
-        if let Some(older) = (0..last).rev().find(|&older| pair(older, last)) {
-            let newest = self.batches.pop_back()?;
-            return Some(self.batches[older].absorb(&newest));
-        }
-        let newer = (1..last).find(|&newer| pair(0, newer))?;
-        let mut oldest = self.batches.pop_front()?;
-        let place = newer - 1;
-        let conflated = oldest.absorb(&self.batches[place]);
-        self.batches[place] = oldest;
-        Some(conflated)
+        lost
     }
 }
 
-// === impl Queued ===
-
-impl Queued {
-    /// Folds a newer batch in; answers how many snapshots were replaced.
-    fn absorb(&mut self, newer: &Self) -> u64 {
-        let mut replaced = 0;
-        if let Body::Sealed(batch) = &self.body {
-            let (merged, in_itself) = Merged::of(batch);
-            replaced += in_itself;
-            self.body = Body::Merged(Box::new(merged));
-        }
-        if let Body::Merged(merged) = &mut self.body {
-            replaced += merged.absorb(newer.body.batch());
-        }
-        replaced
-    }
-}
-
-// === impl Body ===
-
-impl Body {
-    fn batch(&self) -> &SnapshotBatch {
-        match self {
-            Self::Sealed(batch) => batch,
-            Self::Merged(merged) => merged.batch(),
-        }
-    }
+/// The runtime's monotonic time, so that a paused test clock is honoured.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use market_model::FeedEvent;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::metrics::SinkMetrics;
 use crate::pipeline::{Output, Pipeline};
@@ -81,38 +81,43 @@ pub async fn run(
     counts
 }
 
-/// Serves `sink` from `queue` until the fanout is gone and the queue is empty. A failed delivery is counted and
-/// the next one is tried.
+/// Serves `sink` from `queue` until the fanout is gone and the queue is empty. A delivery that fails, or takes longer
+/// than [`QueueConfig::deliver_timeout`](crate::QueueConfig::deliver_timeout), is counted and the next one is tried.
 ///
 /// # Cancel safety
 /// Dropping the future counts the delivery on its way as failed; what waits stays in the queue for another call.
 pub async fn run_sink<S: SnapshotSink>(mut sink: S, queue: SinkQueue, metrics: SinkMetrics) -> SinkSummary {
     queue.attach(&metrics);
-    let name = queue.name();
+    let (name, limit) = (queue.name(), queue.config().deliver_timeout);
     let mut failing = false;
-    while let Some(work) = queue.next().await {
-        let in_flight = queue.in_flight(&work);
-        let result = match &work {
-            Work::Health(record) => sink.health(record).await,
-            Work::Batch { batch, .. } => sink.deliver(batch).await,
+    while let Some((work, in_flight)) = queue.next().await {
+        // A sink that never waits must not keep the others of its thread waiting.
+        tokio::task::coop::consume_budget().await;
+        let delivery = async {
+            match &work {
+                Work::Health(record) => sink.health(record).await,
+                Work::Batch { batch, .. } => sink.deliver(batch).await,
+            }
         };
-        match result {
-            Ok(()) => {
-                in_flight.delivered();
-                if let Work::Batch { pushed, .. } = work {
-                    metrics.latency.record(now().saturating_duration_since(pushed).as_secs_f64());
-                }
-                if std::mem::replace(&mut failing, false) {
-                    tracing::info!(sink = name, "sink takes records again");
-                }
+        let failure: Option<Box<dyn std::error::Error + Send + Sync>> = match timeout(limit, delivery).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Box::new(error)),
+            Err(elapsed) => Some(Box::new(elapsed)),
+        };
+        let Some(error) = failure else {
+            in_flight.delivered();
+            if let Work::Batch { since, .. } = work {
+                metrics.latency.record(now().saturating_duration_since(since).as_secs_f64());
             }
-            Err(error) => {
-                drop(in_flight);
-                // Once per series of failures; how many there are is in the counters.
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(sink = name, error = %error, "sink refused a record");
-                }
+            if std::mem::replace(&mut failing, false) {
+                tracing::info!(sink = name, "sink takes records again");
             }
+            continue;
+        };
+        drop(in_flight);
+        // Once per series of failures; how many there are is in the counters.
+        if !std::mem::replace(&mut failing, true) {
+            tracing::warn!(sink = name, %error, "sink refused a record");
         }
     }
     let end = if queue.is_disconnected() { SinkEnd::Disconnected } else { SinkEnd::InputClosed };

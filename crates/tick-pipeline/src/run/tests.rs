@@ -15,13 +15,16 @@ fn pipeline() -> Pipeline {
     Pipeline::new(PipelineConfig::default(), "acct".into(), true, catalog(), clock, PipelineMetrics::noop())
 }
 
-const QUEUE: QueueConfig = QueueConfig { capacity: 16, overflow: OverflowPolicy::Conflate };
+fn queue_of(max_batches: usize, overflow: OverflowPolicy) -> QueueConfig {
+    QueueConfig { max_batches, overflow, ..QueueConfig::default() }
+}
 
 #[tokio::test(start_paused = true)]
 async fn everything_ends_in_the_order_of_the_flow_and_nothing_is_lost() {
     let mut fanout = Fanout::new();
     let sink = RecordingSink::new();
-    let served = run_sink(sink.clone(), fanout.add_sink("recorder", QUEUE), SinkMetrics::noop());
+    let served =
+        run_sink(sink.clone(), fanout.add_sink("recorder", QueueConfig::default()), SinkMetrics::noop());
     let (tx, rx) = mpsc::channel(8);
     let feed = async move {
         tx.send(FeedEvent::Connected { connection: connection(0), at: START }).await.unwrap();
@@ -45,13 +48,13 @@ async fn everything_ends_in_the_order_of_the_flow_and_nothing_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_lone_tick_leaves_after_the_batch_age_and_not_before() {
     let mut fanout = Fanout::new();
-    let queue = fanout.add_sink("recorder", QUEUE);
+    let queue = fanout.add_sink("recorder", QueueConfig::default());
     let (tx, rx) = mpsc::channel(8);
     tx.send(frame(0, START, vec![ltp(INDEX, 25_000.0)])).await.unwrap();
     let started = tokio::time::Instant::now();
     let sink = async {
         let work = queue.next().await;
-        assert!(matches!(work, Some(Work::Batch { .. })));
+        assert!(matches!(work, Some((Work::Batch { .. }, _))));
         drop(tx);
         started.elapsed()
     };
@@ -63,7 +66,8 @@ async fn a_lone_tick_leaves_after_the_batch_age_and_not_before() {
 async fn a_failing_sink_loses_only_what_it_refused() {
     let mut fanout = Fanout::new();
     let sink = RecordingSink::new().failing_every(2);
-    let served = run_sink(sink.clone(), fanout.add_sink("flaky", QUEUE), SinkMetrics::noop());
+    let served =
+        run_sink(sink.clone(), fanout.add_sink("flaky", QueueConfig::default()), SinkMetrics::noop());
     let (tx, rx) = mpsc::channel(8);
     let feed = async move {
         for step in 0..6 {
@@ -106,7 +110,7 @@ async fn what_happens_reaches_the_recorder() {
     let metrics = PipelineMetrics::register(&recorder, "acct");
     let pipeline = Pipeline::new(PipelineConfig::default(), "acct".into(), true, catalog(), clock, metrics);
     let mut fanout = Fanout::new();
-    let queue = fanout.add_sink("flaky", QueueConfig { capacity: 1, overflow: OverflowPolicy::DropOldest });
+    let queue = fanout.add_sink("flaky", queue_of(1, OverflowPolicy::DropOldest));
     let sink = RecordingSink::new().failing_every(2);
     let (tx, rx) = mpsc::channel(8);
     let unknown = ltp(market_model::InstrumentToken(7), 1.0);
@@ -140,6 +144,10 @@ async fn what_happens_reaches_the_recorder() {
     check("sink_snapshots_delivered_total", 1);
     check("sink_delivery_latency_seconds", 1);
     check("task_queue_depth", 0);
+    check("sink_queue_bytes", 0);
+    // Three were offered, and each of them went somewhere.
+    check("conservation_sink_ticks_total", 3 + 3);
+    check("conservation_sink_ticks_waiting", 0);
 }
 
 /// Takes 30 ms for each batch.
@@ -162,9 +170,10 @@ impl SnapshotSink for Slow {
 async fn a_slow_sink_conflates_for_itself_and_ends_on_the_newest() {
     let mut fanout = Fanout::new();
     let (slow, quick) = (RecordingSink::new(), RecordingSink::new());
-    let queue = QueueConfig { capacity: 2, overflow: OverflowPolicy::Conflate };
+    let queue = queue_of(2, OverflowPolicy::Conflate);
     let slow_served = run_sink(Slow(slow.clone()), fanout.add_sink("slow", queue), SinkMetrics::noop());
-    let quick_served = run_sink(quick.clone(), fanout.add_sink("quick", QUEUE), SinkMetrics::noop());
+    let quick_served =
+        run_sink(quick.clone(), fanout.add_sink("quick", QueueConfig::default()), SinkMetrics::noop());
     let (tx, rx) = mpsc::channel(8);
     let feed = async move {
         for step in 0..100 {
@@ -181,4 +190,48 @@ async fn a_slow_sink_conflates_for_itself_and_ends_on_the_newest() {
     assert_eq!(slow.snapshots().last().map(|one| one.tick), Some(ltp(INDEX, 25_099.0)));
     let seqs: Vec<u64> = slow.batches().iter().map(|batch| batch.seq).collect();
     assert!(seqs.is_sorted_by(|a, b| a < b) && seqs.last() == Some(&100), "holes, but in order: {seqs:?}");
+}
+
+/// Never comes back from the first delivery.
+struct Hangs(RecordingSink, usize);
+
+impl SnapshotSink for Hangs {
+    type Error = crate::RecordingFailed;
+
+    async fn deliver(&mut self, batch: &crate::SnapshotBatch) -> Result<(), Self::Error> {
+        self.1 += 1;
+        if self.1 == 1 {
+            std::future::pending::<()>().await;
+        }
+        self.0.deliver(batch).await
+    }
+
+    async fn health(&mut self, record: &crate::HealthRecord) -> Result<(), Self::Error> {
+        self.0.health(record).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_hangs_is_given_up_and_what_follows_is_the_newest() {
+    let mut fanout = Fanout::new();
+    let sink = RecordingSink::new();
+    let config = QueueConfig { deliver_timeout: Duration::from_secs(1), ..QueueConfig::default() };
+    let queue = fanout.add_sink("hangs", config);
+    let served = run_sink(Hangs(sink.clone(), 0), queue.clone(), SinkMetrics::noop());
+    let (tx, rx) = mpsc::channel(8);
+    let feed = async move {
+        for step in 0..150 {
+            tx.send(frame(0, START, vec![ltp(INDEX, 25_000.0 + f64::from(step))])).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(6)).await;
+        }
+        assert!(queue.oldest_waiting_age().unwrap() > Duration::from_millis(800));
+    };
+    let (_, summary, ()) = tokio::join!(run(pipeline(), rx, fanout), served, feed);
+    let ticks = summary.counts.ticks;
+    assert!((ticks.failed, ticks.offered, ticks.lost()) == (1, 150, 1), "{ticks:?}");
+    assert!(summary.counts.is_balanced());
+    // Folded after 50 ms of waiting, everything behind the first is one value.
+    let values: Vec<_> = sink.snapshots().iter().map(|one| one.tick.last_price.to_f64()).collect();
+    assert_eq!(values, [25_149.0]);
+    assert_eq!((sink.batches()[0].tick_count, sink.batches()[0].tick_total), (149, 150));
 }
