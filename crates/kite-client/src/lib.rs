@@ -46,6 +46,7 @@ pub use rest::{KiteRest, RestError};
 pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
     ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus, Endpoint,
-    FrameTap, SubscriptionCounts, TapKind, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd,
-    TickerHandle, TickerMetrics, TickerStatus, TickerStreams, plan_connections,
+    FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot, SubscriptionCounts, TapKind,
+    TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle, TickerMetrics, TickerStatus,
+    TickerStreams, plan_connections,
 };

@@ -12,7 +12,11 @@ mod ledger;
 mod liveness;
 mod metrics;
 mod outlet;
+mod overlap;
+mod pace;
 mod plan;
+mod rate;
+mod relief;
 mod session;
 mod socket;
 mod status;
@@ -20,26 +24,27 @@ mod tap;
 mod text;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kite_wire::TextMessage;
 use market_model::{
-    Clock, ConnectionId, DisconnectReason, FeedEvent, Subscription, SubscriptionChange, SubscriptionSet,
-    SubscriptionState,
+    Clock, ConnectionId, DisconnectReason, FeedEvent, Sessions, Subscription, SubscriptionChange,
+    SubscriptionSet, SubscriptionState,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use self::config::{TickerConfig, TickerCredentials};
+pub use self::config::{RateCollapseAction, TickerConfig, TickerCredentials};
 pub use self::connect::{ByteStream, Connect, TcpTls};
 pub use self::endpoint::Endpoint;
 pub use self::ledger::SubscriptionCounts;
 pub use self::metrics::TickerMetrics;
 pub use self::plan::{ConnectionLimits, ConnectionPlan, plan_connections};
+pub use self::rate::{RateProfile, RateProfileError, RateSlot};
 pub use self::status::{ConnectionState, ConnectionStatus, TickerStatus};
 pub use self::tap::{FrameTap, TapKind};
 
@@ -47,6 +52,7 @@ use self::connection::{Connection, Orders, Shared};
 use self::endpoint::TickerUrl;
 use self::gate::TokenGate;
 use self::outlet::Outlet;
+use self::pace::Pace;
 use self::status::Board;
 use self::text::TextOutlet;
 use crate::KiteError;
@@ -64,6 +70,7 @@ pub struct Ticker {
     feed: mpsc::Sender<FeedEvent>,
     texts: mpsc::Sender<TextMessage>,
     tap: Option<Arc<dyn FrameTap>>,
+    sessions: watch::Receiver<Sessions>,
     seed: u64,
 }
 
@@ -133,9 +140,11 @@ impl Ticker {
         config.check()?;
         let url = TickerUrl::parse(&config.url)?;
         let connections = config.limits.connections;
+        let handshakes = config.handshakes_per_minute as usize;
         let (feed, feed_events) = mpsc::channel(config.feed_capacity);
         let (texts, text_messages) = mpsc::channel(config.text_capacity);
         let (desired, wishes) = watch::channel(Arc::new(SubscriptionSet::new()));
+        let (_, sessions) = watch::channel(Sessions::default());
         let (reconnect_senders, reconnects): (Vec<_>, Vec<_>) =
             (0..connections).map(|_| watch::channel(0)).unzip();
         let seed = config.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
@@ -146,6 +155,11 @@ impl Ticker {
             clock,
             gate: TokenGate::new(),
             board: Board::new(connections),
+            slots: Arc::new(Semaphore::new(usize::from(connections))),
+            paces: (0..connections).map(|_| Mutex::new(Pace::new(handshakes))).collect(),
+            profile: Mutex::default(),
+            started: Instant::now(),
+            rotation_phase: (seed >> 11) as f64 / (1u64 << 53) as f64,
             metrics,
         });
         let handle = TickerHandle {
@@ -154,8 +168,18 @@ impl Ticker {
             desired,
             reconnects: reconnect_senders.into(),
         };
-        let ticker =
-            Self { account, shared, credentials, desired: wishes, reconnects, feed, texts, tap: None, seed };
+        let ticker = Self {
+            account,
+            shared,
+            credentials,
+            desired: wishes,
+            reconnects,
+            feed,
+            texts,
+            tap: None,
+            sessions,
+            seed,
+        };
         let streams = TickerStreams { feed: feed_events, text: text_messages };
         Ok((ticker, handle, streams))
     }
@@ -164,6 +188,22 @@ impl Ticker {
     #[must_use]
     pub fn with_tap(mut self, tap: Arc<dyn FrameTap>) -> Self {
         self.tap = Some(tap);
+        self
+    }
+
+    /// Judges rates and silence by what the exchanges do. Without this nobody knows, and a rate is compared with
+    /// the last minutes only.
+    #[must_use]
+    pub fn follow_sessions(mut self, sessions: watch::Receiver<Sessions>) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Knows from the start what is usual at which time of the day: [`TickerHandle::rate_profile`] of an earlier
+    /// run.
+    #[must_use]
+    pub fn with_rate_profile(self, profile: RateProfile) -> Self {
+        *self.shared.profile.lock().unwrap_or_else(PoisonError::into_inner) = profile;
         self
     }
 
@@ -246,6 +286,7 @@ impl Ticker {
             credentials: self.credentials.clone(),
             desired,
             reconnects: self.reconnects[usize::from(index)].clone(),
+            sessions: self.sessions.clone(),
             shutdown: stop.clone(),
         };
         Connection::new(
@@ -348,11 +389,18 @@ impl TickerHandle {
         self.desired.send_replace(Arc::new(desired));
     }
 
-    /// Closes connection `index` and opens it again, or tries at once if it is waiting. Answers whether there is
+    /// Replaces the socket of connection `index`, without a hole if the account may open one more, or tries at once
+    /// if it is waiting. Answers whether there is
     /// such a connection. A refused token is tried once more by this.
     pub fn reconnect(&self, index: u8) -> bool {
         let sender = self.reconnects.get(usize::from(index));
         sender.inspect(|sender| sender.send_modify(|count| *count += 1)).is_some()
+    }
+
+    /// What has been learned about the usual rates: to be kept, and given to the next ticker of this account. Changes
+    /// every quarter of an hour while an exchange trades, and when the ticker ends.
+    pub fn rate_profile(&self) -> RateProfile {
+        self.shared.profile()
     }
 
     /// How everything stands now.

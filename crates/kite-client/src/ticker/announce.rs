@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, Silence, TokenLoss, UnixNanos};
+use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, RateCollapse, Silence, TokenLoss, UnixNanos};
+use tokio::time::Instant;
 
 use crate::ticker::connection::Connection;
+use crate::ticker::rate::RateNews;
 use crate::ticker::status::ConnectionState;
 
 /// Holes of single instruments in one event.
@@ -25,13 +27,18 @@ impl Connection {
         self.outlet.control(FeedEvent::TokenLost(loss), now);
     }
 
+    /// The server took the token.
+    pub(crate) fn accepted(&mut self) {
+        if self.shared.gate.accept() {
+            let (account, at) = (self.id.account.clone(), self.now());
+            self.outlet.control(FeedEvent::TokenRestored { account }, at);
+        }
+    }
+
     /// The handshake succeeded.
     pub(crate) fn stands(&mut self, generation: u64) {
         let at = self.now();
-        if self.shared.gate.accept() {
-            let account = self.id.account.clone();
-            self.outlet.control(FeedEvent::TokenRestored { account }, at);
-        }
+        self.accepted();
         let attempts = std::mem::take(&mut self.tries);
         let connection = self.id.clone();
         let event = if self.stood {
@@ -87,6 +94,61 @@ impl Connection {
             let now = self.now();
             let silence = Silence { connection: self.id.clone(), since: self.last_frame.unwrap_or(now) };
             self.outlet.control(FeedEvent::Silent(silence), now);
+        }
+    }
+
+    /// Only heartbeats come, although ticks came before and should come now.
+    fn tell_dataless(&mut self, quiet: Duration) {
+        tracing::warn!(quiet_ms = quiet.as_millis() as u64, "ticker connection has no ticks any more");
+        self.shared.metrics.silences.increment(1);
+        let now = self.now();
+        let since = self.last_ticks.unwrap_or(now - quiet);
+        self.lose(GapCause::Silent);
+        if self.dataless_from.replace(since).is_none() {
+            let silence = Silence { connection: self.id.clone(), since };
+            self.outlet.control(FeedEvent::Silent(silence), now);
+        }
+    }
+
+    /// Ticks arrived: a silence without ticks ends here.
+    pub(crate) fn ticks_again(&mut self, at: UnixNanos) {
+        self.last_ticks = Some(at);
+        let Some(from) = self.dataless_from.take() else {
+            return;
+        };
+        let gap = Gap {
+            connection: self.id.clone(),
+            from,
+            to: at,
+            cause: GapCause::Silent,
+            tokens: None,
+            lost_ticks: None,
+        };
+        self.outlet.control(FeedEvent::Gap(gap), at);
+        let connection = self.id.clone();
+        self.outlet.control(FeedEvent::SilenceEnded { connection, at }, at);
+    }
+
+    /// Looks at the rate of ticks, and tells what is unusual about it.
+    pub(crate) fn watch_rate(&mut self, now: Instant) {
+        let at = self.now();
+        let connection = self.id.clone();
+        match self.rate.observe(now, at, self.ticked) {
+            None => {}
+            Some(RateNews::Dataless(quiet)) => self.tell_dataless(quiet),
+            Some(RateNews::Collapsed { rate, baseline }) => {
+                tracing::warn!(rate, baseline, "rate of ticks has collapsed");
+                self.shared.metrics.rate_collapses.increment(1);
+                let collapse = RateCollapse { connection, at, rate, baseline };
+                self.outlet.control(FeedEvent::RateCollapse(collapse), at);
+            }
+            Some(RateNews::Restored { rate }) => {
+                tracing::info!(rate, "rate of ticks is as usual again");
+                self.outlet.control(FeedEvent::RateRestored { connection, at, rate }, at);
+            }
+        }
+        if self.rate.take_learned() {
+            self.keep_profile();
         }
     }
 

@@ -9,6 +9,9 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use crate::ticker::plan::ConnectionLimits;
 use crate::{AccessToken, ApiKey, KiteError};
 
+/// More often than this, replacing a connection costs more than it can cure.
+const LEAST_ROTATION: Duration = Duration::from_secs(600);
+
 /// Settings of one account's ticker. Plain data; [`Ticker::new`](crate::Ticker::new) checks it.
 #[derive(Clone)]
 pub struct TickerConfig {
@@ -27,6 +30,20 @@ pub struct TickerConfig {
     pub ping_every: Duration,
     /// How long an unanswered ping is borne, once the server has ever answered one.
     pub pong_timeout: Duration,
+    /// Heartbeats without any tick for this long are a silence too, while an exchange trades and if ticks came
+    /// before: then the connection is replaced.
+    pub data_silence_after: Duration,
+    /// What a collapse of the rate leads to.
+    pub on_rate_collapse: RateCollapseAction,
+    /// A connection is replaced for its rate no more often than this.
+    pub forced_reconnect_every: Duration,
+    /// Each connection is replaced after about this long, at different times; `None` for never. Without a hole
+    /// where the account may open one socket more, with a short one otherwise.
+    pub rotate_after: Option<Duration>,
+    /// How long a new socket may take to subscribe and tick before it takes the place of another.
+    pub prove_within: Duration,
+    /// Most handshakes in any minute on each connection, whatever happens.
+    pub handshakes_per_minute: u32,
     /// A subscription without a tick this long after it was sent is silent.
     pub silent_token_after: Duration,
     /// A connection that stood this long starts the next row of tries with the shortest delay.
@@ -45,6 +62,16 @@ pub struct TickerConfig {
     pub max_message_bytes: usize,
     /// Roots trusted beside the public ones; for a simulator or a proxy with a certificate of its own.
     pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+/// What is done when the rate of a connection has collapsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RateCollapseAction {
+    /// It is told.
+    Alarm,
+    /// It is told and the connection is replaced, now and then until the rate is as usual.
+    #[default]
+    Reconnect,
 }
 
 /// What a connection logs in with.
@@ -71,6 +98,13 @@ impl Default for TickerConfig {
             silence_after: Duration::from_secs(5),
             ping_every: Duration::from_millis(2500),
             pong_timeout: Duration::from_secs(10),
+            data_silence_after: Duration::from_secs(10),
+            on_rate_collapse: RateCollapseAction::Reconnect,
+            forced_reconnect_every: Duration::from_secs(300),
+            rotate_after: None,
+            prove_within: Duration::from_secs(10),
+            // The backoff alone makes about seven.
+            handshakes_per_minute: 12,
             silent_token_after: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),
@@ -105,6 +139,14 @@ impl TickerConfig {
             ("connect_timeout", zero(self.connect_timeout), "above zero"),
             ("silence_after", zero(self.silence_after), "above zero"),
             ("ping_every", zero(self.ping_every), "above zero"),
+            ("data_silence_after", zero(self.data_silence_after), "above zero"),
+            ("prove_within", zero(self.prove_within), "above zero"),
+            ("handshakes_per_minute", self.handshakes_per_minute == 0, "at least 1"),
+            (
+                "rotate_after",
+                self.rotate_after.is_some_and(|every| every < LEAST_ROTATION),
+                "at least ten minutes",
+            ),
             ("pong_timeout", zero(self.pong_timeout), "above zero"),
             // A hole and the frame after it travel together.
             ("feed_capacity", self.feed_capacity < 2, "at least 2"),

@@ -1,12 +1,12 @@
 //! One connection for as long as the ticker runs: dialling, waiting, giving way to a new token.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use market_model::{Clock, ConnectionId, DisconnectReason, GapCause, SubscriptionSet, UnixNanos};
+use market_model::{Clock, ConnectionId, DisconnectReason, GapCause, Sessions, SubscriptionSet, UnixNanos};
 use resilience::Backoff;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,9 @@ use crate::ticker::gate::TokenGate;
 use crate::ticker::intake::Damage;
 use crate::ticker::ledger::SubscriptionLedger;
 use crate::ticker::outlet::Outlet;
+use crate::ticker::overlap::Overlap;
+use crate::ticker::pace::Pace;
+use crate::ticker::rate::{Load, RateProfile, RateWatch};
 use crate::ticker::socket::{HandshakeError, Socket, handshake};
 use crate::ticker::status::{Board, ConnectionState};
 use crate::ticker::text::TextOutlet;
@@ -30,6 +33,14 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: TokenGate,
     pub(crate) board: Board,
+    /// One for each socket that the account may have open.
+    pub(crate) slots: Arc<Semaphore>,
+    /// By connection.
+    pub(crate) paces: Box<[Mutex<Pace>]>,
+    pub(crate) profile: Mutex<RateProfile>,
+    pub(crate) started: Instant,
+    /// Where in the time between two rotations this account's come, from 0 to 1.
+    pub(crate) rotation_phase: f64,
     pub(crate) metrics: TickerMetrics,
 }
 
@@ -39,6 +50,7 @@ pub(crate) struct Orders {
     pub(crate) desired: watch::Receiver<Arc<SubscriptionSet>>,
     /// Counts up by one for each reconnect that an operator asks for.
     pub(crate) reconnects: watch::Receiver<u64>,
+    pub(crate) sessions: watch::Receiver<Sessions>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -67,6 +79,24 @@ pub(crate) struct Connection {
     pub(crate) answers_pings: bool,
     /// What could not be decoded and has not been told yet.
     pub(crate) damage: Option<Damage>,
+    pub(crate) rate: RateWatch,
+    /// Ticks that came, on all sockets.
+    pub(crate) ticked: u64,
+    /// When the last frame with ticks came.
+    pub(crate) last_ticks: Option<UnixNanos>,
+    /// `Silent` was said because only heartbeats come; the last ticks before.
+    pub(crate) dataless_from: Option<UnixNanos>,
+    /// When the rate last made us reconnect.
+    pub(crate) forced_at: Option<Instant>,
+    /// While two sockets stand.
+    pub(crate) overlap: Option<Overlap>,
+}
+
+/// A socket with the permission to have it.
+pub(crate) struct Opened {
+    pub(crate) socket: Socket,
+    pub(crate) generation: u64,
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
 /// How a socket, or the try to get one, ended.
@@ -110,6 +140,12 @@ impl Connection {
             told_silent: false,
             answers_pings: false,
             damage: None,
+            rate: RateWatch::new(&shared.profile(), id.index, config.data_silence_after),
+            ticked: 0,
+            last_ticks: None,
+            dataless_from: None,
+            forced_at: None,
+            overlap: None,
             id,
             shared,
             orders,
@@ -122,11 +158,14 @@ impl Connection {
     /// Keeps the connection up while it is needed, until the ticker stops.
     pub(crate) async fn run(mut self) {
         while let Some(credentials) = self.needed().await {
-            let end = match self.dial(&credentials).await {
-                Ok(socket) => {
-                    self.stands(credentials.generation);
-                    let since = Instant::now();
-                    let end = self.serve(socket, credentials.generation).await;
+            if let Err(wait) = self.begin_handshake(Instant::now()) {
+                self.wait(wait).await;
+                continue;
+            }
+            let end = match self.dial(credentials).await {
+                Ok(opened) => {
+                    self.stands(opened.generation);
+                    let (since, end) = self.serve(opened).await;
                     self.fell(since);
                     end
                 }
@@ -137,6 +176,8 @@ impl Connection {
         self.tell_down(DisconnectReason::Requested);
         self.state(ConnectionState::Stopped);
         self.report_token_gaps();
+        self.rate.settle();
+        self.keep_profile();
         let now = self.now();
         self.outlet.finish(now, self.shared.config.close_timeout).await;
     }
@@ -183,49 +224,53 @@ impl Connection {
         self.id.index > 0 && self.orders.desired.borrow().is_empty()
     }
 
-    async fn dial(&mut self, credentials: &TickerCredentials) -> Result<Socket, End> {
+    /// Books a handshake, unless there were too many in the last minute: then answers how long to wait.
+    pub(crate) fn begin_handshake(&mut self, now: Instant) -> Result<(), Duration> {
+        if let Some(pace) = self.shared.paces.get(usize::from(self.id.index)) {
+            pace.lock().unwrap_or_else(PoisonError::into_inner).begin(now)?;
+        }
+        self.shared.board.update(self.id.index, |status| status.handshakes += 1);
+        self.shared.metrics.handshakes.increment(1);
+        Ok(())
+    }
+
+    async fn dial(&mut self, credentials: TickerCredentials) -> Result<Opened, End> {
         self.tries += 1;
         self.state(ConnectionState::Connecting);
-        let index = self.id.index;
-        self.shared.board.update(index, |status| status.handshakes += 1);
-        self.shared.metrics.handshakes.increment(1);
-        let dialled = timeout(self.shared.config.connect_timeout, self.open(credentials));
+        let shared = self.shared.clone();
+        let opens = async move {
+            // Only while another connection changes sockets is there none free.
+            let slot = shared.slots.clone().acquire_owned().await;
+            let slot = slot.map_err(|closed| HandshakeError::Io(closed.to_string()))?;
+            open(shared, credentials, slot).await
+        };
+        let dialled = timeout(self.shared.config.connect_timeout, opens);
         let outcome = tokio::select! {
             biased;
             () = self.orders.shutdown.cancelled() => return Err(End::Stop),
             outcome = dialled => outcome,
         };
-        let failed = match outcome {
-            Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(failed)) => failed,
-            Err(_elapsed) => return Err(End::Later(DisconnectReason::ConnectTimeout)),
-        };
-        let secrets = [credentials.access_token.expose(), credentials.api_key.expose()];
-        Err(match failed {
-            HandshakeError::Status(status @ StatusCode::FORBIDDEN, said) => {
-                let said = if said.is_empty() { status.to_string() } else { scrub(&said, &secrets) };
-                End::Refused { generation: credentials.generation, detail: said }
-            }
+        match outcome {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(failed)) => Err(self.failed_handshake(failed)),
+            Err(_elapsed) => Err(End::Later(DisconnectReason::ConnectTimeout)),
+        }
+    }
+
+    /// What a failed handshake means.
+    pub(crate) fn failed_handshake(&self, failed: HandshakeError) -> End {
+        match failed {
+            HandshakeError::Refused { generation, said } => End::Refused { generation, detail: said },
             HandshakeError::Status(status, said) => {
-                let said = scrub(&said, &secrets);
                 tracing::warn!(status = status.as_u16(), said, "ticker handshake refused");
                 End::Later(DisconnectReason::HandshakeStatus(status.as_u16()))
             }
-            HandshakeError::Io(error) => End::Later(DisconnectReason::Io(scrub(&error, &secrets).into())),
-        })
-    }
-
-    async fn open(&self, credentials: &TickerCredentials) -> Result<Socket, HandshakeError> {
-        let Shared { config, url, connector, .. } = &*self.shared;
-        let request =
-            url.request(credentials).map_err(|error: KiteError| HandshakeError::Io(error.to_string()))?;
-        let stream = (connector.connect(&url.endpoint).await)
-            .map_err(|error| HandshakeError::Io(error.to_string()))?;
-        handshake(request, stream, config.max_message_bytes).await
+            HandshakeError::Io(error) => End::Later(DisconnectReason::Io(error.into())),
+        }
     }
 
     /// The socket is gone.
-    fn fell(&mut self, since: Instant) {
+    pub(crate) fn fell(&mut self, since: Instant) {
         if since.elapsed() >= self.shared.config.stable_after {
             self.backoff.reset();
         }
@@ -235,7 +280,9 @@ impl Connection {
         self.report_damage();
         self.lose(GapCause::Disconnected);
         self.ledger.disconnected();
-        self.publish();
+        self.rate.interrupted();
+        let now = self.now();
+        self.publish(now);
     }
 
     /// Does what an end asks for.
@@ -293,11 +340,35 @@ impl Connection {
         self.backoff.reset();
     }
 
-    /// Reads what is wanted now.
+    /// Reads what is wanted now, and what trades.
     pub(crate) fn take_wishes(&mut self) {
         let desired = self.orders.desired.borrow_and_update().clone();
         self.ledger.set_desired(&desired);
+        if let Some(overlap) = &mut self.overlap {
+            overlap.set_desired(&desired);
+        }
+        self.rate.carries(Load::of(&desired, &self.orders.sessions.borrow_and_update()));
         self.report_subscriptions();
+    }
+
+    /// Shows what this connection has learned about its rate.
+    pub(crate) fn keep_profile(&self) {
+        let mut profile = self.shared.profile.lock().unwrap_or_else(PoisonError::into_inner);
+        profile.slots.retain(|slot| slot.connection != self.id.index);
+        profile.slots.extend(self.rate.slots(self.id.index));
+        profile.slots.sort_by_key(|slot| (slot.connection, slot.slot));
+    }
+
+    /// When the socket that stands since `now` is to be replaced. Each connection has its own time between two
+    /// rotations, so that no two of an account come together.
+    pub(crate) fn next_rotation(&self, now: Instant) -> Option<Instant> {
+        let every = self.shared.config.rotate_after?.as_secs_f64();
+        let connections = f64::from(self.shared.config.limits.connections);
+        let offset = every * (f64::from(self.id.index) + self.shared.rotation_phase) / connections;
+        let stood = now.saturating_duration_since(self.shared.started).as_secs_f64();
+        // A young socket waits for the round after.
+        let rounds = ((stood + every / 2.0 - offset) / every).ceil().max(0.0);
+        Some(self.shared.started + Duration::from_secs_f64(offset + rounds * every))
     }
 
     pub(crate) fn generation(&mut self) -> Option<u64> {
@@ -310,5 +381,43 @@ impl Connection {
 
     pub(crate) fn state(&mut self, state: ConnectionState) {
         self.shared.board.update(self.id.index, |status| status.state = state);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(crate) fn profile(&self) -> RateProfile {
+        self.profile.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Opens a socket; gives up `slot` when that fails. What the server says is told without the secrets in it.
+pub(crate) async fn open(
+    shared: Arc<Shared>,
+    credentials: TickerCredentials,
+    slot: OwnedSemaphorePermit,
+) -> Result<Opened, HandshakeError> {
+    let Shared { config, url, connector, .. } = &*shared;
+    let generation = credentials.generation;
+    let opened = async {
+        let request =
+            url.request(&credentials).map_err(|error: KiteError| HandshakeError::Io(error.to_string()))?;
+        let stream = (connector.connect(&url.endpoint).await)
+            .map_err(|error| HandshakeError::Io(error.to_string()))?;
+        handshake(request, stream, config.max_message_bytes).await
+    };
+    let secrets = [credentials.access_token.expose(), credentials.api_key.expose()];
+    match opened.await {
+        Ok(socket) => Ok(Opened { socket, generation, slot }),
+        Err(HandshakeError::Status(status @ StatusCode::FORBIDDEN, said)) => {
+            let said = if said.is_empty() { status.to_string() } else { scrub(&said, &secrets) };
+            Err(HandshakeError::Refused { generation, said })
+        }
+        Err(HandshakeError::Status(status, said)) => {
+            Err(HandshakeError::Status(status, scrub(&said, &secrets)))
+        }
+        Err(HandshakeError::Io(error)) => Err(HandshakeError::Io(scrub(&error, &secrets))),
+        Err(refused) => Err(refused),
     }
 }

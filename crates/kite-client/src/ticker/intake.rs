@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use kite_wire::{DecodeError, Frame, TextMessage, decode_frame};
-use market_model::{FeedEvent, Gap, GapCause, InstrumentToken, SubscriptionState, TickFrame, UnixNanos};
+use market_model::{
+    FeedEvent, Gap, GapCause, InstrumentToken, SubscriptionState, Tick, TickFrame, UnixNanos,
+};
 
 use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use crate::TapKind;
 use crate::ticker::connection::Connection;
 use crate::ticker::outlet::Delivery;
+use crate::ticker::overlap::Side;
 use crate::ticker::status::MAX_LISTED;
 
 /// Undecodable packets since the last report.
@@ -28,6 +31,7 @@ struct Tally {
     good: u64,
     delivered: u64,
     dropped: u64,
+    superseded: u64,
     undecodable: u64,
     errors: u64,
 }
@@ -36,7 +40,7 @@ struct Tally {
 
 impl Connection {
     /// A binary frame.
-    pub(crate) fn take_frame(&mut self, bytes: &Bytes) {
+    pub(crate) fn take_frame(&mut self, bytes: &Bytes, side: Side) {
         let at = self.now();
         if let Some(tap) = &self.tap {
             tap.frame(&self.id, at, TapKind::Binary, bytes);
@@ -46,7 +50,11 @@ impl Connection {
         self.shared.metrics.frames.increment(1);
         self.shared.metrics.bytes.increment(bytes.len() as u64);
         let mut tally = Tally::default();
-        if let Frame::Ticks(packets) = decode_frame(bytes) {
+        let frame = decode_frame(bytes);
+        if let (Frame::Heartbeat, Side::Newcomer, Some(overlap)) = (&frame, side, &mut self.overlap) {
+            overlap.spoke(false);
+        }
+        if let Frame::Ticks(packets) = frame {
             tally.packets = u64::from(packets.declared());
             let mut ticks = Vec::with_capacity(most_packets(bytes.len(), packets.declared()));
             packets.decode_into(&mut ticks, |error| {
@@ -62,21 +70,41 @@ impl Connection {
                     damage.add(&error);
                 }
             });
-            let unwanted =
-                (ticks.iter()).filter(|tick| !self.ledger.ticked(tick.token, tick.mode(), at)).count() as u64;
-            if unwanted > 0 {
-                self.shared.metrics.unwanted_ticks.increment(unwanted);
-            }
             tally.good = ticks.len() as u64;
-            if tally.good > 0 {
+            tally.superseded = self.book(&mut ticks, side, at);
+            let kept = tally.good - tally.superseded;
+            if kept > 0 {
+                self.ticked += kept;
+                self.ticks_again(at);
                 let connection = self.id.clone();
                 match self.outlet.ticks(TickFrame { connection, ts_recv: at, ticks }) {
-                    Delivery::Delivered => tally.delivered = tally.good,
-                    Delivery::Dropped => tally.dropped = tally.good,
+                    Delivery::Delivered => tally.delivered = kept,
+                    Delivery::Dropped => tally.dropped = kept,
                 }
             }
         }
         self.count(at, &tally);
+    }
+
+    /// Tells the bookkeeping of `side` about `ticks` and removes those that a newer socket has said already.
+    /// Answers how many were removed.
+    fn book(&mut self, ticks: &mut Vec<Tick>, side: Side, at: UnixNanos) -> u64 {
+        let (ledger, superseded) = match (&mut self.overlap, side) {
+            (None, _) => (&mut self.ledger, 0),
+            (Some(overlap), side) => {
+                if side == Side::Newcomer {
+                    overlap.spoke(!ticks.is_empty());
+                }
+                let superseded = overlap.sift(side, ticks);
+                let own = side == Side::Current;
+                (if own { &mut self.ledger } else { &mut overlap.ledger }, superseded)
+            }
+        };
+        let unwanted = ticks.iter().filter(|tick| !ledger.ticked(tick.token, tick.mode(), at)).count();
+        if unwanted > 0 {
+            self.shared.metrics.unwanted_ticks.increment(unwanted as u64);
+        }
+        superseded
     }
 
     /// Books a frame: in the metrics and, all of it at once, in the status.
@@ -85,6 +113,9 @@ impl Connection {
         metrics.packets.increment(tally.packets);
         metrics.ticks.increment(tally.good);
         metrics.delivered_ticks.increment(tally.delivered);
+        if tally.superseded > 0 {
+            metrics.superseded_ticks.increment(tally.superseded);
+        }
         if tally.undecodable > 0 {
             metrics.undecodable_packets.increment(tally.undecodable);
         }
@@ -95,6 +126,7 @@ impl Connection {
             status.ticks += tally.good;
             status.delivered_ticks += tally.delivered;
             status.dropped_ticks += tally.dropped;
+            status.superseded_ticks += tally.superseded;
             status.undecodable_packets += tally.undecodable;
             status.decode_errors += tally.errors;
         });
@@ -139,7 +171,9 @@ impl Connection {
     }
 
     /// Brings the status up to date with what is not counted frame by frame.
-    pub(crate) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self, at: UnixNanos) {
+        let (rate, usual_rate) = (self.rate.rate(), self.rate.baseline(at));
+        let (rate_collapsed, dataless) = (self.rate.is_collapsed(), self.dataless_from.is_some());
         let subscriptions = self.ledger.counts();
         let silent = self.ledger.in_state(SubscriptionState::Silent, MAX_LISTED);
         let rejected = self.ledger.in_state(SubscriptionState::Rejected, MAX_LISTED);
@@ -147,6 +181,8 @@ impl Connection {
             status.subscriptions = subscriptions;
             status.silent_tokens = silent;
             status.rejected_tokens = rejected;
+            (status.rate, status.usual_rate) = (rate, usual_rate);
+            (status.rate_collapsed, status.dataless) = (rate_collapsed, dataless);
         });
     }
 

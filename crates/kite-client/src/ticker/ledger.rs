@@ -279,6 +279,24 @@ impl SubscriptionLedger {
         self.dirty = tokens.into_iter().collect();
     }
 
+    /// This ledger's socket takes the place of the one of `former`, which wants the same. What is told next are the
+    /// differences that mean something: an instrument that was live and is only sent here is not a step back.
+    pub(crate) fn succeed(&mut self, former: &mut Self) {
+        use SubscriptionState::{Requested, Sent};
+        self.inherit_seen(former);
+        self.changes = std::mem::take(&mut former.changes);
+        let mut tokens: Vec<InstrumentToken> = self.wanted.keys().copied().collect();
+        tokens.sort_unstable();
+        for token in tokens {
+            let entry = &self.wanted[&token];
+            let before = former.wanted.get(&token).map_or(Requested, |entry| entry.state);
+            let step_back = matches!(entry.state, Requested | Sent) && before != Requested;
+            if entry.state != before && !step_back {
+                self.changes.push(SubscriptionChange { token, mode: entry.mode, state: entry.state });
+            }
+        }
+    }
+
     /// What changed since the last call, in order.
     pub(crate) fn take_changes(&mut self) -> Vec<SubscriptionChange> {
         std::mem::take(&mut self.changes)

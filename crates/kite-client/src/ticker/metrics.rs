@@ -24,6 +24,8 @@ pub struct TickerMetrics {
     pub delivered_ticks: Counter,
     /// `ticker_unwanted_ticks_total`: ticks of instruments that are not, or no longer, wanted.
     pub unwanted_ticks: Counter,
+    /// `ticker_superseded_ticks_total`: ticks that a newer socket of the same connection had said already.
+    pub superseded_ticks: Counter,
     /// `ticker_dropped_ticks_total`: ticks dropped because the feed was full.
     pub dropped_ticks: Counter,
     /// `ticker_dropped_frames_total`: the frames they came in.
@@ -38,7 +40,11 @@ pub struct TickerMetrics {
     pub handshakes: Counter,
     /// `ticker_reconnects_total`: connections that came back.
     pub reconnects: Counter,
-    /// `ticker_silences_total`: connections that fell mute.
+    /// `ticker_rotations_total`: sockets that took the place of another without a hole.
+    pub rotations: Counter,
+    /// `ticker_rate_collapses_total`: connections whose rate fell far below the usual one.
+    pub rate_collapses: Counter,
+    /// `ticker_silences_total`: connections that fell mute, or had heartbeats only.
     pub silences: Counter,
     /// `ticker_token_refusals_total`: tokens that were refused.
     pub token_refusals: Counter,
@@ -79,6 +85,7 @@ impl TickerMetrics {
             ),
             delivered_ticks: counter("ticker_delivered_ticks_total", "Ticks handed to the feed"),
             unwanted_ticks: counter("ticker_unwanted_ticks_total", "Ticks of instruments nobody wants"),
+            superseded_ticks: counter("ticker_superseded_ticks_total", "Ticks said twice by two sockets"),
             dropped_ticks: counter("ticker_dropped_ticks_total", "Ticks dropped because the feed was full"),
             dropped_frames: counter(
                 "ticker_dropped_frames_total",
@@ -92,6 +99,8 @@ impl TickerMetrics {
             ),
             handshakes: counter("ticker_handshakes_total", "Ticker connections tried"),
             reconnects: counter("ticker_reconnects_total", "Ticker connections that came back"),
+            rotations: counter("ticker_rotations_total", "Sockets replaced without a hole"),
+            rate_collapses: counter("ticker_rate_collapses_total", "Connections whose rate collapsed"),
             silences: counter("ticker_silences_total", "Ticker connections that fell mute"),
             token_refusals: counter("ticker_token_refusals_total", "Access tokens that were refused"),
             panics: counter("ticker_connection_panics_total", "Connection tasks that panicked"),

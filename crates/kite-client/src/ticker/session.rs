@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use kite_wire::TickerRequest;
 use market_model::DisconnectReason;
 use metrics::Gauge;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
@@ -14,8 +14,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::TickerCredentials;
-use crate::ticker::connection::{Connection, End};
+use crate::ticker::connection::{Connection, End, Opened};
 use crate::ticker::liveness::{Liveness, LivenessTimes, Verdict};
+use crate::ticker::overlap::Side;
+use crate::ticker::relief::Relief;
 use crate::ticker::socket::{Socket, Turn, describe};
 
 /// State changes, damage and status are told at most this often; often enough for a person, rare enough for a feed.
@@ -28,11 +30,19 @@ const GAPS_EVERY: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 32;
 
 /// What belongs to one socket.
-struct Session {
-    socket: Socket,
-    liveness: Liveness,
+pub(crate) struct Session {
+    pub(crate) socket: Socket,
+    pub(crate) liveness: Liveness,
     /// The command that is being written.
-    told: Option<TickerRequest>,
+    pub(crate) told: Option<TickerRequest>,
+    pub(crate) generation: u64,
+    /// The newest login that was thought about while it stood; its own, or one that was refused.
+    newest_login: u64,
+    pub(crate) since: Instant,
+    pub(crate) rotate_at: Option<Instant>,
+    _up: Share,
+    /// One of the sockets that the account may have.
+    _slot: OwnedSemaphorePermit,
 }
 
 /// A share in a gauge that is given back when the holder goes, panics included.
@@ -44,18 +54,32 @@ struct Share {
 // === impl Connection ===
 
 impl Connection {
-    /// Runs one socket to its end.
-    pub(crate) async fn serve(&mut self, socket: Socket, generation: u64) -> End {
-        let _up = Share::new(&self.shared.metrics.connections, 1.0);
-        let mut carried = Share::new(&self.shared.metrics.subscribed_tokens, 0.0);
+    pub(crate) fn session(&self, opened: Opened) -> Session {
         let config = &self.shared.config;
         let times = LivenessTimes {
             silence_after: config.silence_after,
             ping_every: config.ping_every,
             pong_timeout: config.pong_timeout,
         };
-        let liveness = Liveness::new(times, self.answers_pings, Instant::now());
-        let mut session = Session { socket, liveness, told: None };
+        let now = Instant::now();
+        Session {
+            socket: opened.socket,
+            liveness: Liveness::new(times, self.answers_pings, now),
+            told: None,
+            generation: opened.generation,
+            newest_login: opened.generation,
+            rotate_at: self.next_rotation(now),
+            since: now,
+            _up: Share::new(&self.shared.metrics.connections, 1.0),
+            _slot: opened.slot,
+        }
+    }
+
+    /// Serves one socket, and those that take its place, to the end of the last. Answers since when that one stood.
+    pub(crate) async fn serve(&mut self, opened: Opened) -> (Instant, End) {
+        let mut carried = Share::new(&self.shared.metrics.subscribed_tokens, 0.0);
+        let mut session = self.session(opened);
+        let mut relief = Relief::default();
         self.orders.reconnects.mark_unchanged();
         self.take_wishes();
         let mut next_report = Instant::now() + REPORT_EVERY;
@@ -68,17 +92,17 @@ impl Connection {
                 session.told = self.ledger.next_command();
                 if let Some(command) = &session.told {
                     session.socket.push(Message::text(command.to_json()));
-                    carried.set(self.ledger.served() as f64);
                 }
+                carried.set(self.ledger.served() as f64);
             }
+            self.command(&mut relief);
             let end = tokio::select! {
                 () = self.orders.shutdown.cancelled() => {
                     self.close(&mut session.socket).await;
                     Some(End::Stop)
                 }
                 Ok(()) = self.orders.reconnects.changed() => {
-                    self.close(&mut session.socket).await;
-                    Some(End::Again(DisconnectReason::Requested))
+                    self.relieve(&mut relief, &mut session, DisconnectReason::Requested).await
                 }
                 Ok(()) = self.orders.desired.changed() => {
                     self.take_wishes();
@@ -89,15 +113,21 @@ impl Connection {
                         None
                     }
                 }
-                renewed = renewed(&mut self.orders.credentials, generation) => {
-                    tracing::info!(former = generation, renewed, "token renewed");
-                    self.close(&mut session.socket).await;
-                    Some(End::Again(DisconnectReason::TokenRenewed))
+                Ok(()) = self.orders.sessions.changed() => {
+                    self.take_wishes();
+                    None
+                }
+                renewed = renewed(&mut self.orders.credentials, session.newest_login) => {
+                    tracing::info!(former = session.generation, renewed, "token renewed");
+                    session.newest_login = renewed;
+                    self.leave(&mut relief);
+                    self.relieve(&mut relief, &mut session, DisconnectReason::TokenRenewed).await
                 }
                 () = self.outlet.room(), if self.outlet.has_backlog() => None,
                 () = self.texts.room(), if self.texts.has_waiting() => None,
                 () = &mut timer => {
                     let now = Instant::now();
+                    let mut end = None;
                     if now >= next_report {
                         next_report = now + REPORT_EVERY;
                         self.report(now);
@@ -105,16 +135,30 @@ impl Connection {
                             next_gaps = now + GAPS_EVERY;
                             self.report_token_gaps();
                         }
+                        if let Some(reason) = self.wants_relief(&session, &relief, now) {
+                            end = self.relieve(&mut relief, &mut session, reason).await;
+                        }
+                        self.change_places(&mut relief, &mut session);
                     }
-                    let (again_at, end) = self.judge(&mut session, now).await;
-                    timer.as_mut().reset(again_at.min(next_report));
+                    if end.is_none() {
+                        let (again_at, judged) = self.judge(&mut session, now).await;
+                        timer.as_mut().reset(again_at.min(next_report));
+                        end = judged;
+                    }
                     end
+                }
+                event = relief.next(), if relief.is_some() => {
+                    self.relieved(&mut relief, &mut session, event).await
                 }
                 turn = session.socket.turn() => self.turned(&mut session, turn).await,
             };
-            if let Some(end) = end {
-                return end;
+            let Some(mut end) = end else { continue };
+            if let Some(newcomer) = self.steps_in(&mut relief, &session, &mut end) {
+                session = newcomer;
+                continue;
             }
+            self.leave(&mut relief);
+            return (session.since, end);
         }
     }
 
@@ -129,12 +173,9 @@ impl Connection {
                 None
             }
             Turn::Message(message) => {
-                session.liveness.frame(Instant::now());
-                if let Message::Pong(_) = message {
-                    session.liveness.pong();
-                    self.answers_pings = session.liveness.answers_pings();
-                }
-                let code = self.take(message)?;
+                session.heard(&message);
+                self.answers_pings = session.liveness.answers_pings();
+                let code = self.take(message, Side::Current)?;
                 self.drain(&mut session.socket).await;
                 Some(End::Later(DisconnectReason::ClosedByServer(code)))
             }
@@ -183,9 +224,9 @@ impl Connection {
     }
 
     /// Takes one message. Answers with the code when it is the server's close.
-    fn take(&mut self, message: Message) -> Option<Option<u16>> {
+    pub(crate) fn take(&mut self, message: Message, side: Side) -> Option<Option<u16>> {
         match message {
-            Message::Binary(bytes) => self.take_frame(&bytes),
+            Message::Binary(bytes) => self.take_frame(&bytes, side),
             Message::Text(text) => self.take_text(&text),
             Message::Close(frame) => return Some(frame.map(|frame| frame.code.into())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
@@ -197,14 +238,15 @@ impl Connection {
         self.ledger.sweep(now);
         self.report_subscriptions();
         self.report_damage();
+        self.watch_rate(now);
         let wall = self.now();
         self.outlet.settle(wall);
-        self.publish();
+        self.publish(wall);
     }
 
     /// Closes politely: close frame 1000, then whatever the server still says, for a bounded time.
-    async fn close(&mut self, socket: &mut Socket) {
-        socket.push(Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })));
+    pub(crate) async fn close(&mut self, socket: &mut Socket) {
+        socket.push(close_frame());
         self.drain(socket).await;
     }
 
@@ -214,7 +256,7 @@ impl Connection {
         while let Ok(turn) = timeout_at(until, socket.turn()).await {
             match turn {
                 Turn::Message(message) => {
-                    if self.take(message).is_some() {
+                    if self.take(message, Side::Current).is_some() {
                         return;
                     }
                 }
@@ -223,6 +265,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// A polite end.
+pub(crate) fn close_frame() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
 /// Waits for a login of another generation.
@@ -247,6 +294,18 @@ fn reason_of(error: &WsError) -> DisconnectReason {
             DisconnectReason::ClosedByServer(None)
         }
         other => DisconnectReason::Io(describe(other).into()),
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// A message arrived.
+    pub(crate) fn heard(&mut self, message: &Message) {
+        self.liveness.frame(Instant::now());
+        if message.is_pong() {
+            self.liveness.pong();
+        }
     }
 }
 

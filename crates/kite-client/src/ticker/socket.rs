@@ -25,6 +25,8 @@ const MAX_DETAIL: usize = 200;
 /// Why a handshake did not make a socket.
 #[derive(Debug)]
 pub(crate) enum HandshakeError {
+    /// The token of this login was refused (403).
+    Refused { generation: u64, said: String },
     /// Answered, but not with an upgrade.
     Status(StatusCode, String),
     /// The stream failed, or what came is not HTTP.

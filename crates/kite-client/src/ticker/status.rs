@@ -10,7 +10,7 @@ use crate::ticker::ledger::SubscriptionCounts;
 pub(crate) const MAX_LISTED: usize = 100;
 
 /// A ticker at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TickerStatus {
     /// The account's name in the configuration.
     pub account: Arc<str>,
@@ -44,7 +44,7 @@ pub enum ConnectionState {
 }
 
 /// One connection at one moment. Counts are since the ticker was made.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionStatus {
     /// Which one, from 0.
     pub index: u8,
@@ -70,6 +70,8 @@ pub struct ConnectionStatus {
     pub delivered_ticks: u64,
     /// Good ones dropped because the feed was full.
     pub dropped_ticks: u64,
+    /// Good ones that a newer socket had said already, while two stood side by side.
+    pub superseded_ticks: u64,
     /// Packets that could not be decoded.
     pub undecodable_packets: u64,
     /// Errors of decoding; one may cost many packets, or none.
@@ -78,7 +80,17 @@ pub struct ConnectionStatus {
     pub handshakes: u64,
     /// Handshakes that made a socket.
     pub connects: u64,
-    /// Why it was last down.
+    /// Sockets that took the place of another without a hole.
+    pub rotations: u64,
+    /// Ticks per second over the last five seconds.
+    pub rate: f64,
+    /// Ticks per second that are usual now; `None` while that is not known.
+    pub usual_rate: Option<f64>,
+    /// The rate is far below the usual one.
+    pub rate_collapsed: bool,
+    /// Heartbeats come, but no ticks, although they should.
+    pub dataless: bool,
+    /// Why it was last down or replaced.
     pub last_reason: Option<DisconnectReason>,
 }
 
@@ -108,10 +120,11 @@ impl ConnectionState {
 // === impl ConnectionStatus ===
 
 impl ConnectionStatus {
-    /// Whether every packet that was announced is accounted for: delivered, dropped or undecodable. True at any
+    /// Whether every packet that was announced is accounted for: delivered, dropped,
+    /// superseded or undecodable. True at any
     /// moment.
     pub const fn is_balanced(&self) -> bool {
-        self.ticks == self.delivered_ticks + self.dropped_ticks
+        self.ticks == self.delivered_ticks + self.dropped_ticks + self.superseded_ticks
             && self.packets == self.ticks + self.undecodable_packets
     }
 }

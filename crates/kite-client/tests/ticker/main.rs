@@ -7,6 +7,7 @@ mod feed;
 mod loopback;
 mod reconnect;
 mod rig;
+mod rotation;
 mod server;
 mod subscriptions;
 mod tap;

@@ -213,6 +213,11 @@ pub(crate) fn describe(event: FeedEvent) -> String {
                 .collect();
             format!("token gaps {} {cause:?} {} ms", connection.index, gaps.join(" "))
         }
+        FeedEvent::Rotated { connection, overlap, reason, .. } => {
+            format!("rotated {} after {overlap:?}: {reason:?}", connection.index)
+        }
+        FeedEvent::RateCollapse(collapse) => format!("rate collapsed {}", collapse.connection.index),
+        FeedEvent::RateRestored { connection, .. } => format!("rate restored {}", connection.index),
         FeedEvent::Silent(silence) => format!("silent {}", silence.connection.index),
         FeedEvent::SilenceEnded { connection, .. } => format!("silence ended {}", connection.index),
         FeedEvent::TokenLost(loss) => format!("token lost {}: {}", loss.account, loss.detail),

@@ -45,6 +45,21 @@ impl SubscriptionLedger {
         }
     }
 
+    /// What `former` knew about ticks stays known: this ledger's socket took the place of that one's.
+    pub(super) fn inherit_seen(&mut self, former: &mut Self) {
+        let untold = std::mem::take(&mut former.holes);
+        self.holes.ended.extend(untold.ended);
+        self.holes.cause = self.holes.cause.or(untold.cause);
+        for (token, entry) in &mut self.wanted {
+            let Some(before) = former.wanted.get(token) else { continue };
+            match (before.seen, entry.seen) {
+                (Seen::Lost(from), Seen::At(to)) => self.holes.end(*token, from, to),
+                (before, Seen::Never) => entry.seen = before,
+                _ => {}
+            }
+        }
+    }
+
     /// The holes that ended since the last call, by token, and why they were there.
     pub(crate) fn take_gaps(&mut self) -> Option<(GapCause, Vec<TokenGap>)> {
         if self.holes.ended.is_empty() {

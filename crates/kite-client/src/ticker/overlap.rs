@@ -1,0 +1,186 @@
+//! Two sockets of one connection side by side: the newer one's word counts.
+
+use std::time::Duration;
+
+use market_model::{InstrumentToken, SubscriptionSet, Tick};
+use rustc_hash::FxHashSet;
+use tokio::time::Instant;
+
+use crate::ticker::ledger::SubscriptionLedger;
+
+/// After the last command is written, this long at least passes before the older socket is closed, so that the
+/// server has read the commands; Kite ticks about once a second.
+const SETTLE: Duration = Duration::from_millis(250);
+/// When nothing trades there are no ticks to wait for: this long after the last command any frame will do.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Which socket of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that serves.
+    Current,
+    /// One that is to take its place and has not proven itself.
+    Newcomer,
+    /// One whose place was taken and that is being closed.
+    Leaver,
+}
+
+/// What is kept while two sockets stand.
+#[derive(Debug)]
+pub(crate) struct Overlap {
+    /// The newcomer's bookkeeping; after the change of places the former socket's.
+    pub(crate) ledger: SubscriptionLedger,
+    pub(crate) stands_since: Instant,
+    changed_places: bool,
+    /// What ticked on the newer socket: the older one has nothing more to say about it.
+    fresh: FxHashSet<InstrumentToken>,
+    told_at: Option<Instant>,
+    ticked_since: bool,
+    spoke_since: bool,
+}
+
+// === impl Overlap ===
+
+impl Overlap {
+    /// A newcomer stands since `now`; `ledger` is for its commands.
+    pub(crate) fn new(ledger: SubscriptionLedger, now: Instant) -> Self {
+        Self {
+            ledger,
+            stands_since: now,
+            changed_places: false,
+            fresh: FxHashSet::default(),
+            told_at: None,
+            ticked_since: false,
+            spoke_since: false,
+        }
+    }
+
+    /// Wants exactly `desired` from now on.
+    pub(crate) fn set_desired(&mut self, desired: &SubscriptionSet) {
+        if !self.changed_places {
+            self.ledger.set_desired(desired);
+        }
+    }
+
+    /// Everything wanted was written to the newcomer by `now`; `None` when there is more to write.
+    pub(crate) fn told(&mut self, now: Option<Instant>) {
+        match now {
+            Some(now) => {
+                self.told_at.get_or_insert(now);
+            }
+            None => (self.told_at, self.ticked_since, self.spoke_since) = (None, false, false),
+        }
+    }
+
+    /// A frame of the newcomer: a heartbeat, or one with ticks.
+    pub(crate) fn spoke(&mut self, with_ticks: bool) {
+        self.spoke_since |= self.told_at.is_some();
+        self.ticked_since |= self.told_at.is_some() && with_ticks;
+    }
+
+    /// Whether the newcomer has proven that it carries what is wanted.
+    pub(crate) fn is_proven(&self, now: Instant) -> bool {
+        let Some(told_at) = self.told_at.filter(|_| !self.changed_places) else {
+            return false;
+        };
+        let since = now - told_at;
+        let nothing_wanted = self.ledger.counts().total() == 0;
+        (since >= SETTLE && self.ticked_since) || ((since >= PATIENCE || nothing_wanted) && self.spoke_since)
+    }
+
+    /// The newcomer's ledger takes the place of `current`.
+    pub(crate) fn change_places(&mut self, current: &mut SubscriptionLedger) {
+        std::mem::swap(current, &mut self.ledger);
+        current.succeed(&mut self.ledger);
+        self.changed_places = true;
+    }
+
+    /// Removes from `ticks` what a newer socket has said already, and notes what this one says. Answers how many
+    /// were removed.
+    ///
+    /// The newest socket wins per instrument: until an instrument has ticked on it, the older one is listened to.
+    pub(crate) fn sift(&mut self, side: Side, ticks: &mut Vec<Tick>) -> u64 {
+        let newer = match side {
+            Side::Newcomer => true,
+            Side::Leaver => false,
+            Side::Current => self.changed_places,
+        };
+        if newer {
+            self.fresh.extend(ticks.iter().map(|tick| tick.token));
+            return 0;
+        }
+        let before = ticks.len();
+        ticks.retain(|tick| !self.fresh.contains(&tick.token));
+        (before - ticks.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use market_model::{Mode, Price, Subscription, TickBody};
+
+    use super::*;
+
+    fn ticks(tokens: &[u32]) -> Vec<Tick> {
+        let tick = |token: &u32| Tick {
+            token: InstrumentToken(*token),
+            last_price: Price::ZERO,
+            body: TickBody::Ltp,
+        };
+        tokens.iter().map(tick).collect()
+    }
+
+    fn overlap(wanted: &[u32], now: Instant) -> Overlap {
+        let mut ledger = SubscriptionLedger::new(10, Duration::from_secs(30));
+        let wish = |token: &u32| Subscription { token: InstrumentToken(*token), mode: Mode::Ltp };
+        ledger.set_desired(&wanted.iter().map(wish).collect());
+        Overlap::new(ledger, now)
+    }
+
+    fn sift(overlap: &mut Overlap, side: Side, tokens: &[u32]) -> (Vec<u32>, u64) {
+        let mut ticks = ticks(tokens);
+        let superseded = overlap.sift(side, &mut ticks);
+        (ticks.iter().map(|tick| tick.token.0).collect(), superseded)
+    }
+
+    #[test]
+    fn the_newest_socket_wins_instrument_by_instrument() {
+        let mut overlap = overlap(&[1, 2, 3], Instant::now());
+        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2]), (vec![1, 2], 0));
+        assert_eq!(sift(&mut overlap, Side::Newcomer, &[2]), (vec![2], 0));
+        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2, 3]), (vec![1, 3], 1));
+        let mut current = SubscriptionLedger::new(10, Duration::from_secs(30));
+        overlap.change_places(&mut current);
+        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2]), (vec![1, 2], 0));
+        assert_eq!(sift(&mut overlap, Side::Leaver, &[1, 2, 3]), (vec![3], 2));
+    }
+
+    #[test]
+    fn a_newcomer_is_proven_by_a_tick_after_its_last_command() {
+        let start = Instant::now();
+        let mut overlap = overlap(&[1], start);
+        overlap.spoke(true);
+        assert!(!overlap.is_proven(start + PATIENCE), "commands are not written");
+        overlap.told(Some(start));
+        assert!(!overlap.is_proven(start + SETTLE), "no tick since");
+        overlap.spoke(true);
+        assert!(!overlap.is_proven(start), "the server may not have read everything");
+        assert!(overlap.is_proven(start + SETTLE));
+        overlap.told(None);
+        assert!(!overlap.is_proven(start + PATIENCE), "wishes changed");
+    }
+
+    #[test]
+    fn heartbeats_are_enough_where_nothing_ticks() {
+        let start = Instant::now();
+        let mut quiet = overlap(&[1], start);
+        quiet.told(Some(start));
+        quiet.spoke(false);
+        assert!(!quiet.is_proven(start + SETTLE) && quiet.is_proven(start + PATIENCE));
+        let mut empty = overlap(&[], start);
+        empty.told(Some(start));
+        assert!(!empty.is_proven(start));
+        empty.spoke(false);
+        assert!(empty.is_proven(start));
+    }
+}

@@ -1,0 +1,324 @@
+//! One socket takes the place of another: opened, proven and given the word before the former one is closed.
+//!
+//! It needs a second socket for a moment, so it is done only while the account has fewer open than it may have;
+//! otherwise the former one is closed first, and the hole is told.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use market_model::{DisconnectReason, FeedEvent};
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::RateCollapseAction;
+use crate::ticker::connection::{Connection, End, Opened, open};
+use crate::ticker::ledger::SubscriptionLedger;
+use crate::ticker::overlap::{Overlap, Side};
+use crate::ticker::session::{Session, close_frame};
+use crate::ticker::socket::{HandshakeError, Turn};
+
+/// The taking of places of one connection.
+#[derive(Default)]
+pub(crate) enum Relief {
+    /// None is under way.
+    #[default]
+    None,
+    /// The newcomer is being opened.
+    Dialling {
+        reason: DisconnectReason,
+        dial: BoxFuture<'static, Result<Opened, HandshakeError>>,
+        until: Instant,
+    },
+    /// The newcomer stands and subscribes; the former socket still has the word.
+    Proving { reason: DisconnectReason, session: Box<Session>, until: Instant },
+    /// The newcomer has the word; the former socket is being closed.
+    Leaving { reason: DisconnectReason, session: Box<Session>, until: Instant },
+}
+
+/// What came of waiting for the other socket.
+pub(crate) enum ReliefEvent {
+    Dialled(Result<Box<Opened>, HandshakeError>),
+    Turn(Turn),
+    Expired,
+}
+
+// === impl Relief ===
+
+impl Relief {
+    pub(crate) const fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// What happens next on the other socket.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> ReliefEvent {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Dialling { dial, until, .. } => {
+                let dialled = timeout_at(*until, dial).await;
+                dialled.map_or(ReliefEvent::Expired, |made| ReliefEvent::Dialled(made.map(Box::new)))
+            }
+            Self::Proving { session, until, .. } | Self::Leaving { session, until, .. } => {
+                let turn = timeout_at(*until, session.socket.turn());
+                turn.await.map_or(ReliefEvent::Expired, ReliefEvent::Turn)
+            }
+        }
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Why the socket that serves should be replaced now, if it should.
+    pub(crate) fn wants_relief(
+        &self,
+        session: &Session,
+        relief: &Relief,
+        now: Instant,
+    ) -> Option<DisconnectReason> {
+        if relief.is_some() {
+            return None;
+        }
+        let config = &self.shared.config;
+        let alarmed = self.rate.is_dataless()
+            || (self.rate.is_collapsed() && config.on_rate_collapse == RateCollapseAction::Reconnect);
+        // A bad broker side is not hammered.
+        let rested = self.forced_at.is_none_or(|then| now - then >= config.forced_reconnect_every);
+        if alarmed && rested {
+            return Some(DisconnectReason::RateCollapse);
+        }
+        session.rotate_at.filter(|due| now >= *due).map(|_| DisconnectReason::Rotation)
+    }
+
+    /// Begins to replace the socket that serves; closes it when there is no room for a second one.
+    pub(crate) async fn relieve(
+        &mut self,
+        relief: &mut Relief,
+        session: &mut Session,
+        reason: DisconnectReason,
+    ) -> Option<End> {
+        if relief.is_some() {
+            return None;
+        }
+        let now = Instant::now();
+        match reason {
+            DisconnectReason::RateCollapse => self.forced_at = Some(now),
+            DisconnectReason::Rotation => session.rotate_at = self.next_rotation(now),
+            _ => {}
+        }
+        let credentials = self.orders.credentials.borrow().clone();
+        let slot = self.shared.slots.clone().try_acquire_owned();
+        if let (Some(credentials), Ok(slot)) = (credentials, slot) {
+            let asked = matches!(reason, DisconnectReason::Requested | DisconnectReason::TokenRenewed);
+            if !asked && !self.shared.gate.admits(&credentials) {
+                return None;
+            }
+            if self.begin_handshake(now).is_ok() {
+                tracing::info!(?reason, "ticker connection is being replaced");
+                let dial = open(self.shared.clone(), credentials, slot).boxed();
+                *relief = Relief::Dialling { reason, dial, until: now + self.shared.config.connect_timeout };
+                return None;
+            }
+            if !asked {
+                return None;
+            }
+        }
+        self.close(&mut session.socket).await;
+        Some(End::Again(reason))
+    }
+
+    /// Gives the newcomer its next command.
+    pub(crate) fn command(&mut self, relief: &mut Relief) {
+        if let (Relief::Proving { session, .. }, Some(overlap)) = (relief, &mut self.overlap)
+            && session.socket.is_idle()
+        {
+            session.told = overlap.ledger.next_command();
+            overlap.told(session.told.is_none().then(Instant::now));
+            if let Some(command) = &session.told {
+                session.socket.push(Message::text(command.to_json()));
+            }
+        }
+    }
+
+    /// Does what an event of the other socket asks for.
+    pub(crate) async fn relieved(
+        &mut self,
+        relief: &mut Relief,
+        session: &mut Session,
+        event: ReliefEvent,
+    ) -> Option<End> {
+        match (std::mem::take(relief), event) {
+            (Relief::Dialling { reason, .. }, ReliefEvent::Dialled(Ok(opened))) => {
+                let now = Instant::now();
+                self.accepted();
+                let config = &self.shared.config;
+                let mut ledger =
+                    SubscriptionLedger::new(config.tokens_per_command, config.silent_token_after);
+                ledger.set_desired(&self.orders.desired.borrow());
+                self.overlap = Some(Overlap::new(ledger, now));
+                let until = now + config.prove_within;
+                *relief = Relief::Proving { reason, session: Box::new(self.session(*opened)), until };
+                None
+            }
+            (Relief::Dialling { reason, .. }, ReliefEvent::Dialled(Err(error))) => {
+                match self.failed_handshake(error) {
+                    // What serves still does; but nothing else will with this token.
+                    End::Refused { generation, detail } => {
+                        self.tell_refused(generation, detail);
+                        None
+                    }
+                    other => self.not_relieved(session, reason, &format!("{other:?}")).await,
+                }
+            }
+            (Relief::Dialling { reason, .. }, _) => {
+                self.not_relieved(session, reason, "no connection in time").await
+            }
+            (Relief::Proving { reason, session: mut newcomer, until }, ReliefEvent::Turn(turn)) => {
+                if let Some(why) = self.newcomer_turned(&mut newcomer, turn) {
+                    return self.not_relieved(session, reason, &why).await;
+                }
+                *relief = Relief::Proving { reason, session: newcomer, until };
+                self.change_places(relief, session);
+                None
+            }
+            (Relief::Proving { reason, .. }, _) => {
+                self.not_relieved(session, reason, "no tick in time").await
+            }
+            (leaving @ Relief::Leaving { .. }, event) => {
+                *relief = leaving;
+                let stays = match event {
+                    ReliefEvent::Turn(Turn::Message(message)) => self.take(message, Side::Leaver).is_none(),
+                    ReliefEvent::Turn(Turn::Flushed) => true,
+                    _ => false,
+                };
+                if !stays {
+                    self.leave(relief);
+                }
+                None
+            }
+            (Relief::None, _) => None,
+        }
+    }
+
+    /// The newcomer takes the place of the socket that served, once it has proven itself.
+    pub(crate) fn change_places(&mut self, relief: &mut Relief, session: &mut Session) {
+        let now = Instant::now();
+        if !self.overlap.as_ref().is_some_and(|overlap| overlap.is_proven(now)) {
+            return;
+        }
+        match (std::mem::take(relief), &mut self.overlap) {
+            (Relief::Proving { reason, session: mut other, .. }, Some(overlap)) => {
+                overlap.change_places(&mut self.ledger);
+                std::mem::swap(session, &mut other);
+                other.socket.push(close_frame());
+                let until = now + self.shared.config.close_timeout;
+                *relief = Relief::Leaving { reason, session: other, until };
+            }
+            (other, _) => {
+                *relief = other;
+                return;
+            }
+        }
+        self.shared.metrics.rotations.increment(1);
+        let generation = session.generation;
+        self.shared.board.update(self.id.index, |status| {
+            status.generation = Some(generation);
+            status.connects += 1;
+            status.rotations += 1;
+        });
+        self.rate.interrupted();
+        self.report_subscriptions();
+    }
+
+    /// The socket that served ended as `end` says. Answers with the newcomer, when that can go on.
+    pub(crate) fn steps_in(
+        &mut self,
+        relief: &mut Relief,
+        former: &Session,
+        end: &mut End,
+    ) -> Option<Session> {
+        let End::Later(reason) = end else { return None };
+        match std::mem::take(relief) {
+            Relief::Proving { session, .. } => {
+                let reason = reason.clone();
+                self.fell(former.since);
+                self.tell_reconnecting(reason, std::time::Duration::ZERO);
+                if let Some(mut overlap) = self.overlap.take() {
+                    overlap.change_places(&mut self.ledger);
+                }
+                self.tries = 1;
+                self.stands(session.generation);
+                self.report_subscriptions();
+                Some(*session)
+            }
+            // It was to be replaced anyway, so nothing is gained by waiting.
+            Relief::Dialling { reason: asked, .. } => {
+                if matches!(asked, DisconnectReason::TokenRenewed | DisconnectReason::Requested) {
+                    *end = End::Again(reason.clone());
+                }
+                None
+            }
+            other => {
+                *relief = other;
+                None
+            }
+        }
+    }
+
+    /// Ends what is under way: a newcomer is given up, and of a socket that was leaving is told that it left.
+    pub(crate) fn leave(&mut self, relief: &mut Relief) {
+        let overlap = self.overlap.take();
+        if let (Relief::Leaving { reason, .. }, Some(overlap)) = (std::mem::take(relief), overlap) {
+            let at = self.now();
+            let overlap = overlap.stands_since.elapsed();
+            tracing::info!(
+                ?reason,
+                overlap_ms = overlap.as_millis() as u64,
+                "ticker connection was replaced"
+            );
+            self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason.clone()));
+            let connection = self.id.clone();
+            self.outlet.control(FeedEvent::Rotated { connection, at, overlap, reason }, at);
+        }
+    }
+
+    fn newcomer_turned(&mut self, newcomer: &mut Session, turn: Turn) -> Option<String> {
+        match turn {
+            Turn::Flushed => {
+                if let (Some(_), Some(overlap)) = (newcomer.told.take(), &mut self.overlap) {
+                    overlap.ledger.written(Instant::now());
+                }
+                None
+            }
+            Turn::Message(message) => {
+                newcomer.heard(&message);
+                let code = self.take(message, Side::Newcomer)?;
+                Some(format!("closed by the server with {code:?}"))
+            }
+            Turn::Ended => Some("closed by the server".to_owned()),
+            Turn::Failed(error) => Some(crate::ticker::socket::describe(&error)),
+        }
+    }
+
+    /// No newcomer took the place. What still delivers is kept, unless it must go.
+    async fn not_relieved(
+        &mut self,
+        session: &mut Session,
+        reason: DisconnectReason,
+        why: &str,
+    ) -> Option<End> {
+        self.overlap = None;
+        tracing::warn!(?reason, why, "ticker connection could not be replaced");
+        let must_go = match reason {
+            DisconnectReason::Requested | DisconnectReason::TokenRenewed => true,
+            DisconnectReason::RateCollapse => self.rate.is_dataless(),
+            _ => false,
+        };
+        if !must_go {
+            return None;
+        }
+        self.close(&mut session.socket).await;
+        Some(End::Again(reason))
+    }
+}
