@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::clock::{from_ist, ist};
 use crate::config::{App, Limits};
+use crate::fault::FaultId;
 use crate::random::Stream;
 
 /// Logins of one app, and request tokens of all, that are remembered; the oldest go first. Nobody has so many at once.
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) login_time: UnixNanos,
     /// When it dies, unless a logout or another login ends it before; `None` for the configured token.
     dies_at: Option<UnixNanos>,
+    /// The fault that keeps the configured token from working.
+    suspended_by: Option<FaultId>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Accounts {
                     public_token: "simpublic".to_owned(),
                     login_time: now,
                     dies_at: None,
+                    suspended_by: None,
                 });
                 (app, fixed.into_iter().collect())
             })
@@ -96,7 +100,9 @@ impl Accounts {
     /// Whether `access_token` works for `id` at `now`.
     pub(crate) fn is_valid(&self, id: AppId, access_token: &str, now: UnixNanos) -> bool {
         self.apps[id.0].1.iter().any(|session| {
-            session.access_token == access_token && session.dies_at.is_none_or(|end| now < end)
+            session.access_token == access_token
+                && session.suspended_by.is_none()
+                && session.dies_at.is_none_or(|end| now < end)
         })
     }
 
@@ -137,6 +143,7 @@ impl Accounts {
             public_token: self.new_token(),
             login_time: now,
             dies_at: Some(next_six_o_clock(now)),
+            suspended_by: None,
         };
         let sessions = &mut self.apps[id.0].1;
         sessions.retain(|old| match old.dies_at {
@@ -155,6 +162,24 @@ impl Accounts {
     /// Ends `access_token`. The configured token stays: nothing could bring it back.
     pub(crate) fn logout(&mut self, id: AppId, access_token: &str) {
         self.apps[id.0].1.retain(|session| session.access_token != access_token || session.dies_at.is_none());
+    }
+
+    /// Ends every access token of `api_key`, or of everybody. Configured ones come back by [`Accounts::restore`].
+    pub(crate) fn expire(&mut self, api_key: Option<&str>, fault: FaultId) {
+        let meant = self.apps.iter_mut().filter(|(app, _)| api_key.is_none_or(|key| app.api_key == key));
+        for (_, sessions) in meant {
+            sessions.retain(|session| session.dies_at.is_none());
+            for configured in sessions {
+                configured.suspended_by.get_or_insert(fault);
+            }
+        }
+    }
+
+    /// Lets the configured tokens work again that `fault` keeps from it.
+    pub(crate) fn restore(&mut self, fault: FaultId) {
+        for session in self.apps.iter_mut().flat_map(|(_, sessions)| sessions) {
+            session.suspended_by.take_if(|by| *by == fault);
+        }
     }
 
     fn checksum(&self, id: AppId, request_token: &str) -> String {
@@ -251,5 +276,22 @@ mod tests {
         assert!(!valid(&accounts, &second, NOW));
         accounts.logout(id, "simtoken");
         assert!(accounts.is_valid(id, "simtoken", six));
+    }
+
+    #[test]
+    fn a_fault_ends_tokens_and_gives_the_configured_one_back() {
+        let mut accounts = accounts(Limits::default());
+        let valid = |accounts: &Accounts, token: &str| accounts.is_valid(AppId(0), token, NOW);
+        let before = login(&mut accounts);
+        accounts.expire(Some("simkey"), FaultId(7));
+        assert!(!valid(&accounts, &before.access_token) && !valid(&accounts, "simtoken"));
+        let after = login(&mut accounts);
+        assert!(valid(&accounts, &after.access_token));
+        accounts.restore(FaultId(8));
+        assert!(!valid(&accounts, "simtoken"));
+        accounts.restore(FaultId(7));
+        assert!(valid(&accounts, "simtoken") && !valid(&accounts, &before.access_token));
+        accounts.expire(Some("other"), FaultId(9));
+        assert!(valid(&accounts, "simtoken"));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use market_model::UnixNanos;
 
 use crate::SimError;
+use crate::fault::FaultPlan;
 
 /// How a simulated Kite behaves. [`SimConfig::default`] runs at once: one API key, real time, a market that never closes.
 #[derive(Debug, Clone)]
@@ -36,6 +37,10 @@ pub struct SimConfig {
     /// A frame is made each 25 ms when something ticks, so 160 is four seconds of not reading on top of what the
     /// sockets hold.
     pub write_queue_frames: usize,
+    /// What goes wrong, see [`fault_script`](crate::fault_script).
+    pub faults: Vec<FaultPlan>,
+    /// Whether the listener speaks TLS (https and wss), with a certificate made at the start.
+    pub tls: bool,
 }
 
 /// When the simulated market trades.
@@ -171,6 +176,8 @@ impl Default for SimConfig {
             load: None,
             sent_history: 0,
             write_queue_frames: 160,
+            faults: Vec::new(),
+            tls: false,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The market and everybody connected to it, under one lock that is never held across an await.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use kite_wire::{FrameBuilder, TextMessage, TickerRequest};
-use market_model::{Mode, UnixNanos};
+use kite_wire::{TextMessage, TickerRequest};
+use market_model::{InstrumentToken, Mode, UnixNanos};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::AppId;
@@ -15,6 +15,7 @@ use crate::listing::Slot;
 use crate::market::Market;
 use crate::packets::Packets;
 use crate::sent::SentLog;
+use crate::server::unpoisoned;
 use crate::subscriptions::{Subscriptions, Wheel};
 
 /// A frame ends before it grows beyond this, which keeps every reader's buffer small.
@@ -30,17 +31,40 @@ pub(crate) struct Connection {
     pub(crate) app: AppId,
     pub(crate) since: UnixNanos,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) frames: u64,
-    pub(crate) packets: u64,
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Outgoing>,
     too_slow: CancellationToken,
+}
+
+/// A message that waits for its connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Outgoing {
+    Ticks(TickFrame),
+    Text(String),
+}
+
+/// A frame of ticks and the moment it shows.
+#[derive(Debug, Clone)]
+pub(crate) struct TickFrame {
+    pub(crate) bytes: Bytes,
+    /// Number of the moment.
+    pub(crate) moment: u64,
+    /// The moment in simulated time.
+    pub(crate) at: UnixNanos,
+}
+
+/// The packets of one moment that go to one connection, until they are a frame.
+#[derive(Debug)]
+struct Batch {
+    /// Begins with room for the count.
+    bytes: Vec<u8>,
+    packets: u16,
+    moment: u64,
+    at: UnixNanos,
 }
 
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
-    pub(crate) frames: u64,
-    pub(crate) packets: u64,
     pub(crate) connections: u64,
     pub(crate) dropped_as_too_slow: u64,
 }
@@ -51,7 +75,7 @@ pub(crate) struct Engine {
     pub(crate) market: Market,
     pub(crate) connections: BTreeMap<ConnectionNumber, Connection>,
     pub(crate) totals: Totals,
-    pub(crate) sent: SentLog,
+    sent: Arc<Mutex<SentLog>>,
     packets: Packets,
     wheel: Wheel,
     tokens_per_connection: usize,
@@ -63,7 +87,7 @@ pub(crate) struct Engine {
 pub(crate) struct Seat {
     pub(crate) number: ConnectionNumber,
     /// Frames to write, in order.
-    pub(crate) queue: mpsc::Receiver<Message>,
+    pub(crate) queue: mpsc::Receiver<Outgoing>,
     /// Cancelled when the client does not read fast enough.
     pub(crate) too_slow: CancellationToken,
 }
@@ -71,12 +95,13 @@ pub(crate) struct Seat {
 // === impl Engine ===
 
 impl Engine {
-    pub(crate) fn new(config: &SimConfig, market: Market) -> Self {
+    /// What is no longer listed is forgotten in `sent`, too.
+    pub(crate) fn new(config: &SimConfig, market: Market, sent: Arc<Mutex<SentLog>>) -> Self {
         Self {
             market,
             connections: BTreeMap::new(),
             totals: Totals::default(),
-            sent: SentLog::new(config.sent_history),
+            sent,
             packets: Packets::default(),
             wheel: Wheel::new(config),
             tokens_per_connection: config.limits.tokens_per_connection,
@@ -104,13 +129,11 @@ impl Engine {
             app,
             since: self.market.now(),
             subscriptions: Subscriptions::new(self.wheel),
-            frames: 0,
-            packets: 0,
             queue: sender,
             too_slow: too_slow.clone(),
         };
         for greeting in self.greetings() {
-            connection.send(Message::text(greeting.to_json()), &mut self.totals);
+            connection.send(Outgoing::Text(greeting.to_json()), &mut self.totals);
         }
         self.connections.insert(number, connection);
         Seat { number, queue, too_slow }
@@ -124,30 +147,36 @@ impl Engine {
     /// Moves the market to `now` and sends what is due in `phases`.
     pub(crate) fn step(&mut self, now: UnixNanos, phases: std::ops::Range<u64>) {
         self.advance(now);
-        let Self { market, connections, totals, sent, packets, .. } = self;
+        let Self { market, connections, totals, packets, .. } = self;
         for connection in connections.values_mut() {
-            let mut frame = FrameBuilder::new();
+            let mut batch = Batch::new(packets.moment(), now);
             for phase in phases.clone() {
                 for at in 0..connection.subscriptions.due(phase).len() {
                     let (slot, mode) = connection.subscriptions.due(phase)[at];
                     if market.is_open(slot) {
-                        let packet = packets.get(market, sent, slot, mode);
-                        connection.push(&mut frame, packet, totals);
+                        connection.push(&mut batch, packets.get(market, slot, mode), totals);
                     }
                 }
             }
-            connection.flush(&mut frame, totals);
+            connection.flush(&mut batch, totals);
         }
     }
 
     /// Obeys a client's command. Nothing is acknowledged; fresh tokens and changed modes get a packet at once.
-    pub(crate) fn command(&mut self, number: ConnectionNumber, request: &TickerRequest, now: UnixNanos) {
+    /// Returns the tokens that were not subscribed before.
+    pub(crate) fn command(
+        &mut self,
+        number: ConnectionNumber,
+        request: &TickerRequest,
+        now: UnixNanos,
+    ) -> Vec<InstrumentToken> {
         self.advance(now);
         let listing = self.market.listing().clone();
         let limit = self.tokens_per_connection;
-        let Self { market, connections, totals, sent, packets, .. } = self;
+        let Self { market, connections, totals, packets, .. } = self;
+        let mut added = Vec::new();
         let Some(connection) = connections.get_mut(&number) else {
-            return;
+            return added;
         };
         let subscriptions = &mut connection.subscriptions;
         let mut fresh: Vec<(Slot, Mode)> = Vec::new();
@@ -171,18 +200,19 @@ impl Engine {
             } else if current != Some(wanted) {
                 subscriptions.set(slot, listed, wanted);
                 fresh.push((slot, wanted));
+                added.extend(current.is_none().then_some(token));
             }
         }
-        let mut frame = FrameBuilder::new();
+        let mut batch = Batch::new(packets.moment(), now);
         for (slot, mode) in fresh {
-            let packet = packets.get(market, sent, slot, mode);
-            connection.push(&mut frame, packet, totals);
+            connection.push(&mut batch, packets.get(market, slot, mode), totals);
         }
-        connection.flush(&mut frame, totals);
+        connection.flush(&mut batch, totals);
         if refused {
             let text = format!("Can't subscribe to more than {limit} instruments.");
-            connection.send(Message::text(TextMessage::Error(text).to_json()), totals);
+            connection.send(Outgoing::Text(TextMessage::Error(text).to_json()), totals);
         }
+        added
     }
 
     /// Moves the market to `now`.
@@ -194,7 +224,7 @@ impl Engine {
                 for connection in self.connections.values_mut() {
                     connection.subscriptions.relist(listing);
                 }
-                self.sent.relist(listing);
+                unpoisoned(&self.sent).relist(listing);
             }
             Err(error) => tracing::error!(%error, "instruments not listed anew"),
         }
@@ -219,40 +249,54 @@ impl Engine {
 // === impl Connection ===
 
 impl Connection {
-    fn push(&mut self, frame: &mut FrameBuilder, packet: &[u8], totals: &mut Totals) {
+    fn push(&mut self, batch: &mut Batch, packet: &[u8], totals: &mut Totals) {
         if packet.is_empty() {
             return;
         }
-        if frame.len() + 2 + packet.len() > FRAME_BYTES {
-            self.flush(frame, totals);
+        if batch.bytes.len() + 2 + packet.len() > FRAME_BYTES {
+            self.flush(batch, totals);
         }
-        if frame.push_raw(packet).is_ok() {
-            self.packets += 1;
-            totals.packets += 1;
+        batch.push(packet);
+    }
+
+    fn flush(&mut self, batch: &mut Batch, totals: &mut Totals) {
+        if let Some(frame) = batch.take() {
+            self.send(Outgoing::Ticks(frame), totals);
         }
     }
 
-    fn flush(&mut self, frame: &mut FrameBuilder, totals: &mut Totals) {
-        if frame.packets() > 0 {
-            self.send(Message::Binary(Bytes::from(frame.finish())), totals);
+    /// Queues a message. When the queue is full the client has stopped reading: it is dropped, as the real server does.
+    fn send(&mut self, message: Outgoing, totals: &mut Totals) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(message)
+            && !self.too_slow.is_cancelled()
+        {
+            totals.dropped_as_too_slow += 1;
+            self.too_slow.cancel();
         }
+        // A closed queue is that of a task that has ended and is about to give its place back.
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn new(moment: u64, at: UnixNanos) -> Self {
+        Self { bytes: vec![0; 2], packets: 0, moment, at }
     }
 
-    /// Queues a frame. When the queue is full the client has stopped reading: it is dropped, as the real server does.
-    fn send(&mut self, message: Message, totals: &mut Totals) {
-        match self.queue.try_send(message) {
-            Ok(()) => {
-                self.frames += 1;
-                totals.frames += 1;
-            }
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                if !self.too_slow.is_cancelled() {
-                    totals.dropped_as_too_slow += 1;
-                    self.too_slow.cancel();
-                }
-            }
-            // The connection's task has ended and is about to give its place back.
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
+    fn push(&mut self, packet: &[u8]) {
+        self.bytes.extend((packet.len() as u16).to_be_bytes());
+        self.bytes.extend(packet);
+        self.packets += 1;
+    }
+
+    fn take(&mut self) -> Option<TickFrame> {
+        if self.packets == 0 {
+            return None;
         }
+        let count = std::mem::take(&mut self.packets);
+        let mut bytes = std::mem::replace(&mut self.bytes, vec![0; 2]);
+        bytes[..2].copy_from_slice(&count.to_be_bytes());
+        Some(TickFrame { bytes: bytes.into(), moment: self.moment, at: self.at })
     }
 }

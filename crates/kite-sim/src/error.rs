@@ -23,6 +23,17 @@ pub enum SimError {
         /// What is wrong with it and what would be right.
         problem: String,
     },
+    /// A fault that cannot be: in a script, a request or a plan.
+    #[error("{place}: {problem}")]
+    Fault {
+        /// Line or number of the fault.
+        place: String,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+    /// The certificate for TLS could not be made.
+    #[error("cannot make a certificate for tls")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The calendar's index table and this crate's disagree, or two instruments got one token.
     #[error("cannot list instruments: {0}")]
     Listing(String),

@@ -5,7 +5,6 @@ use market_model::{Mode, Tick};
 
 use crate::listing::Slot;
 use crate::market::{Market, in_mode};
-use crate::sent::SentLog;
 
 /// Packets of one moment; [`Packets::begin`] starts the next.
 #[derive(Debug, Default)]
@@ -33,8 +32,13 @@ impl Packets {
         self.entries.resize(instruments, Entry::default());
     }
 
+    /// Number of the present moment.
+    pub(crate) const fn moment(&self) -> u64 {
+        self.moment
+    }
+
     /// The packet of `slot` in `mode` at the market's moment. Empty when it cannot be put on the wire.
-    pub(crate) fn get(&mut self, market: &mut Market, sent: &mut SentLog, slot: Slot, mode: Mode) -> &[u8] {
+    pub(crate) fn get(&mut self, market: &mut Market, slot: Slot, mode: Mode) -> &[u8] {
         let entry = &mut self.entries[slot.index()];
         if entry.moment != self.moment {
             *entry = Entry { moment: self.moment, ..Entry::default() };
@@ -44,9 +48,8 @@ impl Packets {
             let full = *entry.tick.get_or_insert_with(|| market.tick(slot));
             let tick = in_mode(&full, mode);
             let start = self.bytes.len();
-            match encode_packet(&tick, &mut self.bytes) {
-                Ok(()) => sent.record(market.now(), &tick),
-                Err(error) => tracing::error!(%error, "tick not sent"),
+            if let Err(error) = encode_packet(&tick, &mut self.bytes) {
+                tracing::error!(%error, "tick not sent");
             }
             entry.at[column] = (start as u32, (self.bytes.len() - start) as u32);
         }

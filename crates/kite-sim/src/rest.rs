@@ -13,8 +13,9 @@ use serde::Serialize;
 use crate::accounts::AppId;
 use crate::limits::Class;
 use crate::server::Shared;
-use crate::ticker;
+use crate::{door, ticker};
 
+mod faults;
 mod historical;
 mod instruments;
 mod login;
@@ -56,10 +57,13 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/sim/status", get(sim::status))
         .route("/sim/truth", get(sim::truth))
         .route("/sim/sent", get(sim::sent))
+        .route("/sim/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/sim/faults/{id}", get(faults::one).delete(faults::remove))
         .fallback(async || Refused::new(StatusCode::NOT_FOUND, "GeneralException", "Route not found"))
         .method_not_allowed_fallback(async || {
             Refused::new(StatusCode::METHOD_NOT_ALLOWED, "GeneralException", "Method not allowed")
         })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), door::pass))
         .with_state(shared)
 }
 

@@ -17,11 +17,17 @@ use crate::accounts::Accounts;
 use crate::clock::SimClock;
 use crate::config::SimConfig;
 use crate::engine::Engine;
+use crate::fault::Door;
+use crate::faults::Faults;
+use crate::ledger::Ledgers;
 use crate::limits::RateLimiter;
 use crate::market::Market;
+use crate::random::Stream;
+use crate::sent::SentLog;
+use crate::socket::{Socket, Tls};
 use crate::subscriptions::PHASE_MILLIS;
 use crate::ticker::{Admitted, connection};
-use crate::{SimError, rest};
+use crate::{SimError, door, rest};
 
 /// Handshakes that may wait for their connection task; the loop that starts those is never busy for long.
 const ADMITTED_QUEUE: usize = 64;
@@ -30,6 +36,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// A client that does not finish its request header by then is gone.
 const HEADER_READ: Duration = Duration::from_secs(10);
 
+/// Name of the random stream of faults.
+const FAULTS: u64 = 98;
+
 /// A simulated Kite that listens and is ready to run.
 #[derive(Debug)]
 pub struct Simulator {
@@ -37,6 +46,7 @@ pub struct Simulator {
     addr: SocketAddr,
     shared: Arc<Shared>,
     admitted: mpsc::Receiver<Admitted>,
+    tls: Option<Arc<Tls>>,
 }
 
 /// What every request and connection works on.
@@ -45,9 +55,12 @@ pub(crate) struct Shared {
     pub(crate) config: SimConfig,
     pub(crate) admitted: mpsc::Sender<Admitted>,
     clock: SimClock,
+    pub(crate) faults: Faults,
+    pub(crate) ledgers: Ledgers,
     engine: Mutex<Engine>,
-    accounts: Mutex<Accounts>,
+    accounts: Arc<Mutex<Accounts>>,
     limiter: Mutex<RateLimiter>,
+    sent: Arc<Mutex<SentLog>>,
 }
 
 // === impl Shared ===
@@ -56,6 +69,11 @@ impl Shared {
     /// Simulated time.
     pub(crate) fn now(&self) -> UnixNanos {
         self.clock.now()
+    }
+
+    /// How long `simulated` is in real time.
+    pub(crate) fn real(&self, simulated: Duration) -> Duration {
+        simulated.div_f64(self.config.speed)
     }
 
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -69,10 +87,14 @@ impl Shared {
     pub(crate) fn limiter(&self) -> MutexGuard<'_, RateLimiter> {
         unpoisoned(&self.limiter)
     }
+
+    pub(crate) fn sent(&self) -> MutexGuard<'_, SentLog> {
+        unpoisoned(&self.sent)
+    }
 }
 
 /// A request that panicked left nothing half-done that the next one could trip over.
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -89,6 +111,7 @@ impl Simulator {
     /// Nothing is left behind when dropped.
     pub async fn bind(config: SimConfig, listen: SocketAddr) -> Result<Self, SimError> {
         config.check()?;
+        let tls = if config.tls { Some(Arc::new(Tls::new()?)) } else { None };
         let listening = |source| SimError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listening)?;
         let addr = listener.local_addr().map_err(listening)?;
@@ -99,15 +122,23 @@ impl Simulator {
         let now = clock.now();
         let market = Market::new(&config, now)?;
         let (sender, admitted) = mpsc::channel(ADMITTED_QUEUE);
+        let accounts = Accounts::new(config.apps.clone(), config.limits.clone(), config.seed, now);
+        let accounts = Arc::new(Mutex::new(accounts));
+        let faults = Faults::new(clock, Stream::new(config.seed, FAULTS), Arc::clone(&accounts));
+        faults.add_all(config.faults.clone())?;
+        let sent = Arc::new(Mutex::new(SentLog::new(config.sent_history)));
         let shared = Shared {
-            engine: Mutex::new(Engine::new(&config, market)),
-            accounts: Mutex::new(Accounts::new(config.apps.clone(), config.limits.clone(), config.seed, now)),
+            engine: Mutex::new(Engine::new(&config, market, Arc::clone(&sent))),
+            accounts,
             limiter: Mutex::new(RateLimiter::new(config.limits.clone())),
             admitted: sender,
+            ledgers: Ledgers::default(),
+            faults,
+            sent,
             clock,
             config,
         };
-        Ok(Self { listener, addr, shared: Arc::new(shared), admitted })
+        Ok(Self { listener, addr, shared: Arc::new(shared), admitted, tls })
     }
 
     /// Where it listens.
@@ -120,21 +151,35 @@ impl Simulator {
         self.shared.clock
     }
 
+    /// What goes wrong: for tests that hand in faults themselves.
+    pub fn faults(&self) -> Faults {
+        self.shared.faults.clone()
+    }
+
+    /// The certificate that clients have to trust, as PEM; `None` without [`SimConfig::tls`].
+    pub fn certificate(&self) -> Option<&str> {
+        self.tls.as_ref().map(|tls| tls.certificate())
+    }
+
     /// Serves until `shutdown` is cancelled, then closes every connection and waits for its tasks, two seconds at most.
     ///
     /// # Cancel safety
     /// Dropping the future ends every task at once, without goodbyes.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { listener, shared, mut admitted, .. } = self;
+        let Self { listener, addr, shared, mut admitted, tls } = self;
         let router = rest::router(Arc::clone(&shared));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(feed(Arc::clone(&shared), shutdown.clone()));
-        loop {
+        let mut changes = shared.faults.changes();
+        let mut clients = JoinSet::new();
+        let mut market = JoinSet::new();
+        market.spawn(feed(Arc::clone(&shared), shutdown.clone()));
+        let mut listener = Some(listener);
+        while let Some(open) = &listener {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                accepted = listener.accept() => match accepted {
+                accepted = open.accept() => match accepted {
                     Ok((stream, _)) => {
-                        tasks.spawn(http_connection(stream, router.clone(), shutdown.clone()));
+                        let client = Client { stream, tls: tls.clone(), shared: Arc::clone(&shared) };
+                        clients.spawn(client.serve(router.clone(), shutdown.clone()));
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely; spinning would make it worse.
@@ -143,21 +188,52 @@ impl Simulator {
                     }
                 },
                 Some(admitted) = admitted.recv() => {
-                    tasks.spawn(connection::serve(Arc::clone(&shared), admitted, shutdown.clone()));
+                    clients.spawn(connection::serve(Arc::clone(&shared), admitted, shutdown.clone()));
                 }
-                Some(ended) = tasks.join_next() => report(ended),
+                Some(ended) = clients.join_next() => report(ended),
+                Ok(()) = changes.changed() => {
+                    if let Some(down) = shared.faults.take_restart() {
+                        tracing::warn!(?down, "the server is gone");
+                        drop(listener.take());
+                        clients.shutdown().await;
+                        while admitted.try_recv().is_ok() {}
+                        listener = again(addr, shared.real(down), &shutdown).await;
+                    }
+                }
             }
         }
         drop(listener);
         let drained = tokio::time::timeout(DRAIN, async {
-            while let Some(ended) = tasks.join_next().await {
+            while let Some(ended) = clients.join_next().await {
+                report(ended);
+            }
+            while let Some(ended) = market.join_next().await {
                 report(ended);
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(late = tasks.len(), "connections cut off at shutdown");
+            tracing::warn!(late = clients.len(), "connections cut off at shutdown");
         }
-        tasks.shutdown().await;
+        clients.shutdown().await;
+        market.shutdown().await;
+    }
+}
+
+/// Listens again after `down`; `None` when shutdown comes first.
+async fn again(addr: SocketAddr, down: Duration, shutdown: &CancellationToken) -> Option<TcpListener> {
+    let listening = async {
+        tokio::time::sleep(down).await;
+        loop {
+            match TcpListener::bind(addr).await {
+                Ok(listener) => return listener,
+                Err(error) => tracing::warn!(%error, %addr, "cannot listen again yet"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        listener = listening => Some(listener),
+        () = shutdown.cancelled() => None,
     }
 }
 
@@ -181,6 +257,7 @@ async fn feed(shared: Arc<Shared>, shutdown: CancellationToken) {
             _ = timer.tick() => {}
             () = shutdown.cancelled() => return,
         }
+        shared.faults.advance();
         let reached = (started.elapsed().as_millis() / u128::from(PHASE_MILLIS)) as u64 + 1;
         let now = shared.now();
         let mut engine = shared.engine();
@@ -191,25 +268,58 @@ async fn feed(shared: Arc<Shared>, shutdown: CancellationToken) {
     }
 }
 
-/// Serves HTTP on one socket until the client leaves, the socket becomes a ticker connection, or shutdown.
-async fn http_connection(stream: TcpStream, router: axum::Router, shutdown: CancellationToken) {
-    // Small frames must not wait for each other.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "socket without nodelay");
-    }
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
-    let service = TowerToHyperService::new(router);
-    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// A connection that was accepted.
+struct Client {
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    shared: Arc<Shared>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Serves HTTP until the client leaves, the socket becomes a ticker connection, or shutdown.
+    async fn serve(self, router: axum::Router, shutdown: CancellationToken) {
+        let Self { stream, tls, shared } = self;
+        // Small frames must not wait for each other.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "socket without nodelay");
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "http connection ended");
+        let accepting = async {
+            door::delays(&shared, &shared.faults.at_door(Door::Accept, None, "")).await;
+            match tls {
+                None => Ok(Socket::Plain(stream)),
+                Some(tls) => match tokio::time::timeout(HEADER_READ, tls.accept(stream)).await {
+                    Ok(accepted) => accepted,
+                    Err(late) => Err(late.into()),
+                },
+            }
+        };
+        let accepted = tokio::select! {
+            accepted = accepting => accepted,
+            () = shutdown.cancelled() => return,
+        };
+        let socket = match accepted {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::debug!(%error, "tls handshake failed");
+                return;
+            }
+        };
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
+        let service = TowerToHyperService::new(router);
+        let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "http connection ended");
+        }
     }
 }

@@ -11,10 +11,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::accounts::AppId;
 use crate::engine::Seat;
+use crate::faults::Who;
+use crate::ledger::Ledger;
 use crate::rest::{self, Refused, query};
 use crate::server::Shared;
 
 pub(crate) mod connection;
+mod shape;
+mod wire;
 
 /// A connection that was admitted and waits for its socket.
 #[derive(Debug)]
@@ -22,7 +26,6 @@ pub(crate) struct Admitted {
     pub(crate) upgrade: OnUpgrade,
     pub(crate) place: Place,
     pub(crate) access_token: String,
-    pub(crate) app: AppId,
 }
 
 /// A place among the connections; given back when dropped.
@@ -30,13 +33,41 @@ pub(crate) struct Admitted {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     pub(crate) seat: Seat,
+    pub(crate) app: AppId,
+    /// What is written to it.
+    pub(crate) ledger: Arc<Ledger>,
+    /// Where the faults begin that concern it.
+    pub(crate) order: u64,
 }
 
 // === impl Place ===
 
+impl Place {
+    /// A place for a new connection of `app`.
+    ///
+    /// # Errors
+    /// 429 when it has as many as it may have.
+    fn take(shared: &Arc<Shared>, app: AppId) -> Result<Self, Refused> {
+        let api_key = shared.accounts().app(app).api_key.as_str().into();
+        let seat = {
+            let mut engine = shared.engine();
+            if engine.connections_of(app) >= shared.config.limits.connections {
+                return Err(Refused::too_many_requests());
+            }
+            engine.connect(app)
+        };
+        let who = Who { number: seat.number.0, api_key };
+        let order = shared.faults.opened(&who);
+        Ok(Self { shared: Arc::clone(shared), seat, app, ledger: shared.ledgers.open(who), order })
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.engine().disconnect(self.seat.number);
+        let number = self.seat.number;
+        self.shared.engine().disconnect(number);
+        self.shared.faults.closed(number.0);
+        self.shared.ledgers.close(number.0);
     }
 }
 
@@ -82,14 +113,8 @@ fn admit(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Refuse
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| bad("This connection cannot be upgraded."))?;
-    let place = {
-        let mut engine = shared.engine();
-        if engine.connections_of(app) >= shared.config.limits.connections {
-            return Err(Refused::too_many_requests());
-        }
-        Place { seat: engine.connect(app), shared: Arc::clone(shared) }
-    };
-    let admitted = Admitted { upgrade, place, access_token, app };
+    let place = Place::take(shared, app)?;
+    let admitted = Admitted { upgrade, place, access_token };
     shared.admitted.try_send(admitted).map_err(|_| Refused::too_many_requests())?;
     Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -100,7 +125,8 @@ fn admit(shared: &Arc<Shared>, request: &mut Request) -> Result<Response, Refuse
         .map_err(|_| bad("Bad handshake."))
 }
 
-fn wants_websocket(headers: &HeaderMap) -> bool {
+/// Whether a request is a WebSocket handshake.
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     let has = |name, word: &str| {
         headers
             .get_all(name)

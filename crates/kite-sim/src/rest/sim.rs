@@ -1,5 +1,6 @@
 //! The simulator's own pages, which the real server does not have: status, truth, and what was sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -7,8 +8,9 @@ use axum::response::Response;
 use market_model::{DepthLevel, InstrumentToken, Price, Tick, TickBody};
 use serde_json::{Map, Value, json};
 
-use super::{Refused, query, required};
+use super::{Refused, query, required, value};
 use crate::clock::ist_text;
+use crate::ledger::Ledger;
 use crate::server::Shared;
 use crate::truth;
 
@@ -23,18 +25,24 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         .iter()
         .map(|(number, connection)| {
             let [ltp, quote, full] = connection.subscriptions.counts();
+            let ledger = shared.ledgers.get(number.0);
+            let (frames, packets) = ledger.map_or((0, 0), |ledger| {
+                let written = ledger.written();
+                (written.frames, written.packets)
+            });
             json!({
                 "connection": number.0,
                 "api_key": accounts.app(connection.app).api_key,
                 "since": ist_text(connection.since),
                 "tokens": connection.subscriptions.len(),
                 "modes": { "ltp": ltp, "quote": quote, "full": full },
-                "frames_sent": connection.frames,
-                "packets_sent": connection.packets,
+                "frames_sent": frames,
+                "packets_sent": packets,
             })
         })
         .collect();
     let totals = engine.totals;
+    let (frames, packets) = shared.ledgers.totals();
     axum::response::IntoResponse::into_response(axum::Json(json!({
         "sim": true,
         "time": ist_text(now),
@@ -44,8 +52,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "connections": connections,
         "connections_total": totals.connections,
         "connections_dropped_as_too_slow_total": totals.dropped_as_too_slow,
-        "frames_sent_total": totals.frames,
-        "packets_sent_total": totals.packets,
+        "frames_sent_total": frames,
+        "packets_sent_total": packets,
     })))
 }
 
@@ -63,17 +71,59 @@ pub(super) async fn truth(State(shared): State<Arc<Shared>>, request: Request) -
     Ok(axum::response::IntoResponse::into_response(axum::Json(truth)))
 }
 
-/// `GET /sim/sent?token=...`: the latest packets of a token, oldest first, when `sent_history` is on.
+/// `GET /sim/sent`: what was written to each connection. `?connection=` adds the packets of each token to one of them;
+/// `?token=` asks for the latest packets of a token, oldest first, when `sent_history` is on.
 pub(super) async fn sent(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refused> {
     let pairs = query(request.uri());
-    let token = required(&pairs, "token")?.parse().map_err(|_| Refused::input("Invalid `token`."))?;
-    let engine = shared.engine();
-    if !engine.sent.is_on() {
-        return Err(Refused::input("Nothing is remembered: start the simulator with a sent history."));
-    }
-    let packets: Vec<Value> =
-        engine.sent.of(InstrumentToken(token)).map(|(at, tick)| packet(ist_text(*at), tick)).collect();
-    Ok(axum::response::IntoResponse::into_response(axum::Json(json!({ "token": token, "packets": packets }))))
+    let number = |name| match value(&pairs, name).map(str::parse) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Refused::input(format!("Invalid `{name}`."))),
+    };
+    let answer = match (number("connection")?, value(&pairs, "token")) {
+        (Some(connection), _) => {
+            let unknown = || Refused::input("Unknown `connection`: it was never there or is long gone.");
+            let ledger = shared.ledgers.get(connection).ok_or_else(unknown)?;
+            let tokens: BTreeMap<u32, u64> =
+                ledger.written().tokens.iter().map(|(token, count)| (*token, *count)).collect();
+            let mut row = written(&ledger);
+            row["tokens"] = json!(tokens);
+            row
+        }
+        (None, Some(token)) => {
+            let token = token.parse().map_err(|_| Refused::input("Invalid `token`."))?;
+            let sent = shared.sent();
+            if !sent.is_on() {
+                return Err(Refused::input(
+                    "Nothing is remembered: start the simulator with a sent history.",
+                ));
+            }
+            let packets: Vec<Value> =
+                sent.of(InstrumentToken(token)).map(|(at, tick)| packet(ist_text(at), tick)).collect();
+            json!({ "token": token, "packets": packets })
+        }
+        (None, None) => {
+            let rows: Vec<Value> = shared.ledgers.all().iter().map(|ledger| written(ledger)).collect();
+            json!({ "connections": rows })
+        }
+    };
+    Ok(axum::response::IntoResponse::into_response(axum::Json(answer)))
+}
+
+fn written(ledger: &Ledger) -> Value {
+    let written = ledger.written();
+    json!({
+        "connection": ledger.who.number,
+        "api_key": &*ledger.who.api_key,
+        "ended": written.ended,
+        "frames": written.frames,
+        "packets": written.packets,
+        "damaged_frames": written.damaged_frames,
+        "heartbeats": written.heartbeats,
+        "texts": written.texts,
+        "pongs": written.pongs,
+        "bytes": written.bytes,
+    })
 }
 
 /// A packet under the names of the official Python client.

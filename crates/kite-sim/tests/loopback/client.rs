@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use kite_sim::{SimConfig, Simulator};
+use kite_sim::{Faults, SimConfig, Simulator};
 use kite_wire::{Frame, TextMessage, TickerRequest, decode_frame};
 use market_model::{InstrumentToken, Mode, Tick};
 use serde_json::Value;
@@ -32,6 +32,7 @@ pub(crate) struct Sim {
     pub(crate) addr: SocketAddr,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: JoinSet<()>,
+    pub(crate) faults: Faults,
 }
 
 /// An answer.
@@ -50,9 +51,10 @@ impl Sim {
     pub(crate) async fn start(config: SimConfig) -> Self {
         let simulator = Simulator::bind(config, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (addr, shutdown) = (simulator.addr(), CancellationToken::new());
+        let faults = simulator.faults();
         let mut tasks = JoinSet::new();
         tasks.spawn(simulator.run(shutdown.clone()));
-        Self { addr, shutdown, tasks }
+        Self { addr, shutdown, tasks, faults }
     }
 
     /// Without rate limits, remembering what it sent.
@@ -73,6 +75,11 @@ impl Sim {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         self.exchange(request.body(Full::from(form.to_owned())).unwrap()).await
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Reply {
+        let request = http::Request::builder().method("POST").uri(path).header("host", "sim");
+        self.exchange(request.body(Full::from(body.to_owned())).unwrap()).await
     }
 
     pub(crate) async fn exchange(&mut self, request: http::Request<Full<Bytes>>) -> Reply {

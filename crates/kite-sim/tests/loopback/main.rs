@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod broken;
 mod client;
+mod doors;
+mod faults;
 mod life;
 mod rest;
 mod ticker;
