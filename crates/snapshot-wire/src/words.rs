@@ -45,6 +45,10 @@ pub const fn stale_cause_word(cause: StaleCause) -> &'static str {
     match cause {
         StaleCause::Feed(cause) => gap_cause_word(cause),
         StaleCause::TokenLost => "token_lost",
+        StaleCause::RateCollapse => "rate_collapse",
+        StaleCause::TokenSilent => "token_silent",
+        StaleCause::Rejected => "rejected",
+        StaleCause::Unsubscribed => "unsubscribed",
         StaleCause::Forward => "forward",
         _ => OTHER,
     }

@@ -56,6 +56,9 @@ pub struct Batcher {
     open: Vec<TopicId>,
     sealed: VecDeque<SealedBatch>,
     conflated: u64,
+    ticks_waiting: u64,
+    /// Within one round no instrument is added twice.
+    round: u64,
 }
 
 /// A sealed batch on its way out.
@@ -65,6 +68,8 @@ pub struct SealedBatch {
     pub batch: Arc<SnapshotBatch>,
     /// The earliest `ts_recv` among those snapshots that are in it because their instrument ticked.
     pub oldest_tick: Option<UnixNanos>,
+    /// How many of its snapshots show a tick nobody has seen.
+    pub ticks_shown: u64,
 }
 
 struct OpenTopic {
@@ -73,8 +78,11 @@ struct OpenTopic {
     /// Ticks in the batches sealed so far.
     tick_total: u64,
     snapshots: Vec<Snapshot>,
-    /// Where each instrument stands in `snapshots`.
+    /// Where each instrument of an earlier round stands in `snapshots`.
     places: FxHashMap<InstrumentSlot, u32>,
+    /// How many of `snapshots` are in `places`.
+    placed: usize,
+    round: u64,
     bytes: usize,
     since: Instant,
     oldest_tick: Option<UnixNanos>,
@@ -104,6 +112,8 @@ impl Batcher {
             open: Vec::new(),
             sealed: VecDeque::new(),
             conflated: 0,
+            ticks_waiting: 0,
+            round: 0,
         }
     }
 
@@ -127,6 +137,8 @@ impl Batcher {
             tick_total: 0,
             snapshots: Vec::new(),
             places: FxHashMap::default(),
+            placed: 0,
+            round: 0,
             bytes: 0,
             since: now,
             oldest_tick: None,
@@ -137,11 +149,25 @@ impl Batcher {
 
     /// Adds one snapshot that has been waiting since `since`. A full batch is sealed at once.
     pub fn add(&mut self, topic: TopicId, snapshot: Snapshot, since: Instant) {
+        self.begin_round();
+        self.add_once(topic, snapshot, since);
+    }
+
+    /// Begins a round of [`add_once`](Self::add_once).
+    pub(crate) fn begin_round(&mut self) {
+        self.round += 1;
+    }
+
+    /// As [`add`](Self::add), for an instrument that was not added in this round yet: it is looked for only among
+    /// those of earlier rounds, of which there are none while batches leave with every round.
+    #[inline]
+    pub(crate) fn add_once(&mut self, topic: TopicId, snapshot: Snapshot, since: Instant) {
         let open = &mut self.topics[topic.0 as usize];
         if open.snapshots.is_empty() {
             let [last, before] = open.recent;
             open.snapshots.reserve(last.max(before));
             open.since = since;
+            open.round = self.round;
             self.open.push(topic);
         }
         open.since = open.since.min(since);
@@ -149,7 +175,13 @@ impl Batcher {
             let oldest = open.oldest_tick.map_or(snapshot.ts_recv, |oldest| oldest.min(snapshot.ts_recv));
             open.oldest_tick = Some(oldest);
         }
-        self.conflated += u64::from(open.put(snapshot, self.config.conflate));
+        self.ticks_waiting += u64::from(snapshot.tick_count > 0);
+        if self.config.conflate && open.round != self.round {
+            open.place_all(self.round);
+        }
+        let replaced = u64::from(open.put(snapshot));
+        self.conflated += replaced;
+        self.ticks_waiting -= replaced;
         if open.snapshots.len() >= self.config.max_count || open.bytes >= self.config.max_bytes {
             self.open.retain(|id| *id != topic);
             self.seal(topic);
@@ -186,7 +218,14 @@ impl Batcher {
 
     /// The next sealed batch.
     pub fn pop(&mut self) -> Option<SealedBatch> {
-        self.sealed.pop_front()
+        let sealed = self.sealed.pop_front()?;
+        self.ticks_waiting -= sealed.ticks_shown;
+        Some(sealed)
+    }
+
+    /// How many ticks are shown by snapshots that are still in here.
+    pub fn ticks_waiting(&self) -> u64 {
+        self.ticks_waiting
     }
 
     /// How many ticks were replaced by newer ones of the same instrument while they waited in a batch.
@@ -199,8 +238,13 @@ impl Batcher {
         let snapshots = std::mem::take(&mut open.snapshots);
         open.recent = [snapshots.len(), open.recent[0]];
         open.places.clear();
+        open.placed = 0;
         open.bytes = 0;
-        let tick_count = snapshots.iter().map(|snapshot| u64::from(snapshot.tick_count)).sum();
+        let (mut tick_count, mut ticks_shown) = (0, 0);
+        for snapshot in &snapshots {
+            tick_count += u64::from(snapshot.tick_count);
+            ticks_shown += u64::from(snapshot.tick_count > 0);
+        }
         open.tick_total += tick_count;
         let batch = SnapshotBatch {
             topic: open.topic.clone(),
@@ -215,21 +259,28 @@ impl Batcher {
         };
         open.next_seq += 1;
         let oldest_tick = open.oldest_tick.take();
-        self.sealed.push_back(SealedBatch { batch: Arc::new(batch), oldest_tick });
+        self.sealed.push_back(SealedBatch { batch: Arc::new(batch), oldest_tick, ticks_shown });
     }
 }
 
 // === impl OpenTopic ===
 
 impl OpenTopic {
+    /// From now on finds every instrument that is in the batch.
+    fn place_all(&mut self, round: u64) {
+        let new = (0u32..).zip(&self.snapshots).skip(self.placed);
+        self.places.extend(new.map(|(place, snapshot)| (snapshot.slot, place)));
+        self.placed = self.snapshots.len();
+        self.round = round;
+    }
+
     /// Returns whether a tick that waited was replaced.
-    fn put(&mut self, snapshot: Snapshot, conflate: bool) -> bool {
-        if conflate {
-            let next = self.snapshots.len() as u32;
-            let place = *self.places.entry(snapshot.slot).or_insert(next);
-            if place < next {
-                return self.snapshots[place as usize].replace_with(snapshot);
-            }
+    #[inline]
+    fn put(&mut self, snapshot: Snapshot) -> bool {
+        if self.placed > 0
+            && let Some(place) = self.places.get(&snapshot.slot)
+        {
+            return self.snapshots[*place as usize].replace_with(snapshot);
         }
         self.bytes += estimated_bytes(&snapshot);
         self.snapshots.push(snapshot);

@@ -8,6 +8,7 @@ mod quote;
 mod refresh;
 mod solve;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use market_model::{InstrumentSlot, Tick, UnderlyingId, UnixNanos};
@@ -18,7 +19,7 @@ use crate::market::Market;
 use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
 use crate::validate::ValidTick;
 use chain::{Chain, NONE};
-use live::{Live, Role};
+use live::{Live, Role, Shown};
 use quote::Quote;
 use solve::Solver;
 
@@ -79,14 +80,19 @@ pub struct Enricher {
     chains: Vec<Chain>,
     chains_of: FxHashMap<UnderlyingId, Vec<u32>>,
     queued: Vec<u32>,
+    /// Every chain, the one that was looked through longest ago first.
+    turns: VecDeque<u32>,
     /// Spots and futures of this worker, which it vouches for on the board.
     anchors: Vec<u32>,
     moved_anchors: Vec<u32>,
-    last_sweep: Option<Instant>,
+    last_vouched: Option<Instant>,
     stale: usize,
     conflated: u64,
+    ticks_pending: u64,
     solver: Solver,
     rows: Vec<u32>,
+    /// Options whose other side of the strike became stale or current.
+    turned: Vec<u32>,
     parity_quotes: Vec<ParityQuote>,
 }
 
@@ -104,13 +110,16 @@ impl Enricher {
             chains: Vec::new(),
             chains_of: FxHashMap::default(),
             queued: Vec::new(),
+            turns: VecDeque::new(),
             anchors: Vec::new(),
             moved_anchors: Vec::new(),
-            last_sweep: None,
+            last_vouched: None,
             stale: 0,
             conflated: 0,
+            ticks_pending: 0,
             solver: Solver::default(),
             rows: Vec::new(),
+            turned: Vec::new(),
             parity_quotes: Vec::new(),
         }
     }
@@ -128,6 +137,7 @@ impl Enricher {
             self.live[at].greeks = before.greeks;
             self.live[at].shown = before.shown;
             self.live[at].forward_stale = before.forward_stale;
+            self.live[at].leg_stale = before.leg_stale;
             if let Some(from) = old.chains.get_mut(before.chain as usize)
                 && let Some(to) = self.chains.get_mut(self.live[at].chain as usize)
             {
@@ -141,6 +151,7 @@ impl Enricher {
             self.live[at].pending = before.pending;
             self.live[at].tick_count = before.tick_count;
         }
+        self.ticks_pending = self.live.iter().filter(|live| live.tick_count > 0).count() as u64;
         let waits = |at: &u32| self.live[*at as usize].pending.is_some();
         self.pending = (0..self.live.len() as u32).filter(waits).collect();
     }
@@ -165,6 +176,11 @@ impl Enricher {
         self.conflated
     }
 
+    /// How many ticks will be shown by what is handed out next.
+    pub fn ticks_pending(&self) -> u64 {
+        self.ticks_pending
+    }
+
     /// How many wait to be published.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -182,12 +198,14 @@ impl Enricher {
         self.position(slot).is_some_and(|at| self.live[at].pending.is_some())
     }
 
-    /// When a refresh is due though nothing ticks: chains are looked at once per refresh interval.
-    pub(crate) fn next_sweep(&self) -> Option<Instant> {
-        if self.chains.is_empty() && self.anchors.is_empty() {
-            return None;
-        }
-        self.last_sweep.map(|last| last + self.config.refresh_interval)
+    /// When a refresh is due though nothing ticks: every chain has its turn once per refresh interval.
+    pub(crate) fn next_turn(&self) -> Option<Instant> {
+        let vouch = self.last_vouched.filter(|_| !self.anchors.is_empty());
+        let turn = |last: Instant| last + self.config.refresh_interval;
+        // A chain that never had its turn was left over by the last refresh, and is due since.
+        let first = self.turns.front().map(|at| self.chains[*at as usize].looked_at);
+        let chain = first.and_then(|looked_at| looked_at.map_or(self.last_vouched, |last| Some(turn(last))));
+        [vouch.map(turn), chain].into_iter().flatten().min()
     }
 
     /// Takes a tick that arrived on the `connection`-th of the caller's connections; it is current now whatever was
@@ -205,7 +223,11 @@ impl Enricher {
             self.stale -= 1;
         }
         live.tick_count += 1;
-        self.conflated += u64::from(live.tick_count > 1);
+        if live.tick_count == 1 {
+            self.ticks_pending += 1;
+        } else {
+            self.conflated += 1;
+        }
         self.spread(at, tick.tick());
         self.want(at, SnapshotCause::Tick);
     }
@@ -233,35 +255,49 @@ impl Enricher {
         }
     }
 
-    /// Computes everything that depends on what arrived since the last call. `now` must not run backwards; `wall`
-    /// is the time that expiry is counted from.
+    /// Values that were only suspected become current again; each is published once for it.
+    pub(crate) fn end_suspicion(&mut self, connection: ConnectionIndex, cause: StaleCause) {
+        for at in 0..self.live.len() {
+            let live = &mut self.live[at];
+            if live.connection == connection && live.stale.is_some_and(|(known, _)| known == cause) {
+                live.stale = None;
+                let tick = live.tick;
+                self.stale -= 1;
+                self.spread(at, &tick);
+                self.want(at, SnapshotCause::Staleness);
+            }
+        }
+    }
+
+    /// Computes everything that depends on what arrived since the last call, and looks through those chains whose turn
+    /// it is, as far as [`EnrichmentConfig::refresh_strikes`] allows. `now` must not run backwards; `wall` is the
+    /// time that expiry is counted from.
     pub fn refresh(&mut self, now: Instant, wall: UnixNanos) -> Refreshed {
         let interval = self.config.refresh_interval;
-        let sweep = self.last_sweep.is_none_or(|last| now.saturating_duration_since(last) >= interval);
-        self.vouch(sweep, wall);
-        let mut refreshed = Refreshed::default();
-        if sweep {
-            self.last_sweep = Some(now);
-            for at in 0..self.chains.len() {
-                self.refresh_chain(at, now, wall, &mut refreshed);
-            }
-            self.queued.clear();
-        } else {
-            let mut queued = std::mem::take(&mut self.queued);
-            for at in queued.drain(..) {
-                self.refresh_chain(at as usize, now, wall, &mut refreshed);
-            }
-            self.queued = queued;
+        let all = self.last_vouched.is_none_or(|last| now.saturating_duration_since(last) >= interval);
+        if all {
+            self.last_vouched = Some(now);
         }
+        self.vouch(all, wall);
+        let mut refreshed = Refreshed::default();
+        self.take_turns(now, wall, &mut refreshed);
+        let mut queued = std::mem::take(&mut self.queued);
+        for at in queued.drain(..) {
+            if self.chains[at as usize].queued {
+                self.refresh_chain(at as usize, false, now, wall, &mut refreshed);
+            }
+        }
+        self.queued = queued;
         refreshed
     }
 
     /// Hands out what is to be published, in the order it became pending, each instrument once.
     pub fn drain(&mut self, mut each: impl FnMut(Snapshot)) {
+        self.ticks_pending = 0;
         for at in self.pending.drain(..) {
             let live = &mut self.live[at as usize];
             if let Some(cause) = live.pending.take() {
-                live.shown = live.greeks;
+                live.shown = Shown::of(&live.greeks);
                 each(live.snapshot(cause));
                 live.tick_count = 0;
             }
@@ -325,9 +361,10 @@ impl Enricher {
             chain: local,
             moved: false,
             greeks,
-            shown: greeks,
+            shown: Shown::of(&greeks),
             stale: None,
             forward_stale: false,
+            leg_stale: false,
             pending: None,
             tick_count: 0,
         });
@@ -343,6 +380,7 @@ impl Enricher {
         }
         let at = self.chains.len();
         chains.push(at as u32);
+        self.turns.push_back(at as u32);
         self.chains.push(Chain::new(self.market.catalog(), underlying, position));
         at
     }
@@ -367,14 +405,13 @@ impl Enricher {
     }
 
     fn make_stale(&mut self, at: usize, cause: StaleCause, now: UnixNanos) {
-        let before = self.live[at].stale.replace((cause, now));
-        if let Some((same, since)) = before {
-            self.live[at].stale = Some((cause, since));
-            if same == cause {
-                return;
+        match self.live[at].stale {
+            Some((before, _)) if before == cause || cause.is_suspicion() => return,
+            Some((_, since)) => self.live[at].stale = Some((cause, since)),
+            None => {
+                self.live[at].stale = Some((cause, now));
+                self.stale += 1;
             }
-        } else {
-            self.stale += 1;
         }
         let live = &self.live[at];
         match live.role {

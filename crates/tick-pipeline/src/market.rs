@@ -77,6 +77,10 @@ impl Market {
         &self.forwards
     }
 
+    pub(crate) fn all_circuit_limits(&self) -> impl Iterator<Item = (InstrumentToken, CircuitLimits)> + '_ {
+        self.limits.iter().map(|(token, limits)| (*token, *limits))
+    }
+
     /// The limits of one instrument, when known.
     pub fn circuit_limits(&self, token: InstrumentToken) -> Option<CircuitLimits> {
         self.limits.get(&token).copied()

@@ -16,6 +16,10 @@ pub struct PipelineMetrics {
     pub rejected: [Counter; TickRejected::ALL.len()],
     /// Ticks replaced by a newer one of the same instrument before they were published.
     pub conflated: Counter,
+    /// Ticks shown by published snapshots.
+    pub shown: Counter,
+    /// Ticks that wait to be shown.
+    pub waiting: Gauge,
     /// Snapshots published.
     pub snapshots: Counter,
     /// Batches published.
@@ -78,6 +82,8 @@ impl PipelineMetrics {
             ticks: of.counter("pipeline_ticks_received_total", "Ticks that arrived", None),
             rejected: TickRejected::ALL.map(rejected),
             conflated: of.counter("pipeline_ticks_conflated_total", "Ticks replaced before publishing", None),
+            shown: of.counter("pipeline_ticks_shown_total", "Ticks shown by published snapshots", None),
+            waiting: of.gauge("pipeline_ticks_waiting", "Ticks that wait to be shown"),
             snapshots: of.counter("pipeline_snapshots_published_total", "Snapshots published", None),
             batches: of.counter("pipeline_batches_published_total", "Batches published", None),
             health: of.counter("pipeline_health_records_total", "Feed-health records published", None),

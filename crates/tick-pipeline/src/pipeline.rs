@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use market_model::{Clock, ConnectionId, FeedEvent, InstrumentSlot, TickFrame, UnixNanos};
+use market_model::{Clock, ConnectionId, FeedEvent, InstrumentSlot, Sessions, TickFrame, UnixNanos};
 use tokio::sync::watch;
 
 use crate::batch::{Batcher, TopicId};
@@ -16,7 +16,7 @@ use crate::metrics::PipelineMetrics;
 use crate::snapshot::{Snapshot, SnapshotBatch, StaleCause, Topic};
 use crate::status::{PipelineCounts, PipelineStatus};
 use crate::unknown::UnknownTokens;
-use crate::validate::{CrossedBook, TickRejected, Validator};
+use crate::validate::{TickRejected, Validator};
 
 /// One worker: validates, enriches, conflates and batches what one feed says.
 ///
@@ -104,6 +104,14 @@ impl Pipeline {
         self
     }
 
+    /// From now on judges ticks by what their exchange is doing: see
+    /// [`CrossedBook::BySession`](crate::CrossedBook::BySession).
+    #[must_use]
+    pub fn follow_sessions(mut self, sessions: watch::Receiver<Sessions>) -> Self {
+        self.validator = self.validator.follow_sessions(sessions);
+        self
+    }
+
     /// Waits until the market it follows is another one, to be taken at the next poll; for ever when it follows none.
     ///
     /// # Cancel safety
@@ -132,19 +140,18 @@ impl Pipeline {
         self.topics = vec![None; catalog.len()];
     }
 
-    /// Changes the rule for crossed books, for a session in which they are normal.
-    pub fn set_crossed_book(&mut self, rule: CrossedBook) {
-        self.validator.set_crossed_book(rule);
-    }
-
     /// A view for health pages, renewed at most once per `status_interval` while the pipeline is polled.
     pub fn status(&self) -> watch::Receiver<PipelineStatus> {
         self.status.subscribe()
     }
 
-    /// What was counted so far.
+    /// What was counted so far, exact at any moment.
     pub fn counts(&self) -> PipelineCounts {
-        self.counts
+        PipelineCounts {
+            conflated: self.enricher.conflated() + self.batcher.conflated(),
+            waiting: self.enricher.ticks_pending() + self.batcher.ticks_waiting(),
+            ..self.counts
+        }
     }
 
     /// The newest state of one instrument; its Greeks are those of the last poll.
@@ -175,7 +182,7 @@ impl Pipeline {
     /// When [`poll`](Self::poll) is due without any further event.
     pub fn next_poll(&self) -> Option<Instant> {
         let pending = self.pending_since.map(|since| since + self.config.batch.max_age);
-        let due = [pending, self.batcher.next_due(), self.enricher.next_sweep(), self.next_status];
+        let due = [pending, self.batcher.next_due(), self.enricher.next_turn(), self.next_status];
         due.into_iter().flatten().min()
     }
 
@@ -207,6 +214,8 @@ impl Pipeline {
         let snapshots = sealed.batch.snapshots.len() as u64;
         self.counts.batches += 1;
         self.counts.snapshots += snapshots;
+        self.counts.shown += sealed.ticks_shown;
+        self.metrics.shown.increment(sealed.ticks_shown);
         self.metrics.batches.increment(1);
         self.metrics.snapshots.increment(snapshots);
         if let Some(oldest) = sealed.oldest_tick {
@@ -270,12 +279,13 @@ impl Pipeline {
             self.metrics.chain_refreshes.increment(refreshed.chains as u64);
         }
         let Self { enricher, batcher, topics, market, config, .. } = self;
+        batcher.begin_round();
         enricher.drain(|snapshot| {
             let topic = *topics[snapshot.slot.index()].get_or_insert_with(|| {
                 let equity = config.batch.equity_topics;
                 batcher.topic(Topic::of(market.catalog(), snapshot.slot, equity), now)
             });
-            batcher.add(topic, snapshot, since);
+            batcher.add_once(topic, snapshot, since);
         });
         let conflated = self.enricher.conflated() + self.batcher.conflated();
         self.metrics.conflated.increment(conflated - self.counts.conflated);
@@ -296,9 +306,11 @@ impl Pipeline {
     fn renew_status(&mut self, now: Instant) {
         self.next_status = Some(now + self.config.status_interval);
         let (unknown_tokens, unknown_others) = self.unknown.report();
+        let counts = self.counts();
+        self.metrics.waiting.set(counts.waiting as f64);
         self.status.send_replace(PipelineStatus {
             at: Some(self.clock.now()),
-            counts: self.counts,
+            counts,
             unknown_tokens,
             unknown_others,
             instruments: self.enricher.len(),
@@ -323,7 +335,8 @@ impl Pipeline {
         }));
     }
 
-    /// What an event says about values already known. Only the next tick makes them current again.
+    /// What an event says about values already known. Only the next tick makes them current again, or the end of what
+    /// was a suspicion.
     fn mark_stale(&mut self, event: &FeedEvent) {
         use market_model::{DisconnectReason, GapCause, SubscriptionState};
         let now = self.clock.now();
@@ -366,12 +379,23 @@ impl Pipeline {
                     now,
                 );
             }
-            FeedEvent::Subscriptions { connection, changes } => {
-                // Nobody will refresh what is no longer subscribed. A merely quiet instrument is not stale.
+            FeedEvent::RateCollapse(collapse) => {
+                let cause = StaleCause::RateCollapse;
+                self.mark_connections(|known| *known == collapse.connection, None, cause, now);
+            }
+            FeedEvent::RateRestored { connection, .. } => {
                 let connection = self.connection(connection);
-                let cause = StaleCause::Feed(GapCause::Disconnected);
-                let ended = |state| matches!(state, SubscriptionState::Removed | SubscriptionState::Rejected);
-                for change in changes.iter().filter(|change| ended(change.state)) {
+                self.enricher.end_suspicion(connection, StaleCause::RateCollapse);
+            }
+            FeedEvent::Subscriptions { connection, changes } => {
+                let connection = self.connection(connection);
+                for change in changes {
+                    let cause = match change.state {
+                        SubscriptionState::Silent => StaleCause::TokenSilent,
+                        SubscriptionState::Rejected => StaleCause::Rejected,
+                        SubscriptionState::Removed => StaleCause::Unsubscribed,
+                        _ => continue,
+                    };
                     if let Some(slot) = self.market.catalog().slot(change.token) {
                         self.enricher.mark_stale(Concerns::Instrument(slot, connection), None, cause, now);
                     }
@@ -399,7 +423,7 @@ impl std::fmt::Debug for Pipeline {
         f.debug_struct("Pipeline")
             .field("source", &self.source)
             .field("sim", &self.sim)
-            .field("counts", &self.counts)
+            .field("counts", &self.counts())
             .finish_non_exhaustive()
     }
 }

@@ -62,17 +62,19 @@ pub async fn run(
             () = pipeline.market_changed() => pipeline.poll(now()),
             () = &mut timer, if has_due => {}
             event = feed.recv() => match event {
-                Some(event) => {
-                    pipeline.push(event, now());
-                    take_waiting(&mut pipeline, &mut feed);
-                }
+                Some(event) => pipeline.push(event, now()),
                 None => break,
             },
         }
+        // Whatever woke the loop: when there is always something due, the feed must not wait for it.
+        let is_open = take_waiting(&mut pipeline, &mut feed);
         if pipeline.is_due(now()) {
             pipeline.poll(now());
         }
         dispatch(&mut pipeline, &fanout);
+        if !is_open {
+            break;
+        }
     }
     pipeline.flush(now());
     dispatch(&mut pipeline, &fanout);
@@ -124,13 +126,16 @@ pub async fn run_sink<S: SnapshotSink>(mut sink: S, queue: SinkQueue, metrics: S
     SinkSummary { name, end, counts: queue.counts() }
 }
 
-fn take_waiting(pipeline: &mut Pipeline, feed: &mut mpsc::Receiver<FeedEvent>) {
+/// Takes what waits, but not for ever; `false` when the feed is closed and empty.
+fn take_waiting(pipeline: &mut Pipeline, feed: &mut mpsc::Receiver<FeedEvent>) -> bool {
     for _ in 1..EVENTS_AT_ONCE {
         match feed.try_recv() {
             Ok(event) => pipeline.push(event, now()),
-            Err(_) => return,
+            Err(mpsc::error::TryRecvError::Empty) => return true,
+            Err(mpsc::error::TryRecvError::Disconnected) => return false,
         }
     }
+    true
 }
 
 fn dispatch(pipeline: &mut Pipeline, fanout: &Fanout) {

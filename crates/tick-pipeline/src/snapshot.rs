@@ -99,8 +99,23 @@ pub enum StaleCause {
     Feed(GapCause),
     /// The account's token was refused.
     TokenLost,
-    /// What the Greeks depend on (the forward) is stale.
+    /// The connection ticks far below its usual rate: what is shown may have been overtaken.
+    RateCollapse,
+    /// The instrument has not ticked for longer than the feed allows, although its connection lives.
+    TokenSilent,
+    /// The server refused the subscription, or no connection has room.
+    Rejected,
+    /// Nobody subscribes to it any more.
+    Unsubscribed,
+    /// What the Greeks depend on (the forward, or the other option of the strike) is stale.
     Forward,
+}
+
+impl StaleCause {
+    /// Whether it is a suspicion, which does not hide a cause that is certain.
+    pub(crate) const fn is_suspicion(self) -> bool {
+        matches!(self, Self::RateCollapse | Self::TokenSilent)
+    }
 }
 
 /// Why a snapshot is published.

@@ -14,9 +14,12 @@ pub struct PipelineCounts {
     pub ticks: u64,
     /// Ticks refused, in the order of [`TickRejected::ALL`].
     pub rejected: [u64; TickRejected::ALL.len()],
-    /// Ticks replaced by a newer one of the same instrument before they were published. Without anything waiting,
-    /// `ticks = rejected + conflated + snapshots caused by a tick`.
+    /// Ticks replaced by a newer one of the same instrument before they were published.
     pub conflated: u64,
+    /// Ticks shown by published snapshots.
+    pub shown: u64,
+    /// Ticks that will be shown by snapshots not published yet.
+    pub waiting: u64,
     /// Snapshots published.
     pub snapshots: u64,
     /// Batches published.
@@ -54,6 +57,12 @@ impl PipelineCounts {
     /// Ticks refused for any reason.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().sum()
+    }
+
+    /// Whether every tick that arrived is accounted for: refused, conflated, shown or waiting. What waits is counted
+    /// from what waits, not as the difference.
+    pub fn is_balanced(&self) -> bool {
+        self.ticks == self.rejected_total() + self.conflated + self.shown + self.waiting
     }
 }
 

@@ -1,19 +1,25 @@
 //! Which ticks are believed: every refusal has a reason and is counted.
 
 use std::sync::Arc;
-
-use market_model::{InstrumentCatalog, InstrumentKind, InstrumentSlot, Price, Tick, TickBody, UnixNanos};
 use std::time::Duration;
+
+use market_model::{
+    Depth, InstrumentCatalog, InstrumentKind, InstrumentSlot, Price, SessionPhase, Sessions, Tick, TickBody,
+    UnixNanos,
+};
+use tokio::sync::watch;
 
 use crate::market::Market;
 
 /// What to do with a book whose best bid is at or above its best offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrossedBook {
-    /// Refuse the tick: in continuous trading such a book is a decoding or feed fault.
+    /// Refuse the tick in continuous trading and after the close, where such a book is a decoding or feed fault; believe
+    /// it in auctions, where books cross until the match, and where nobody told what the exchange is doing.
+    BySession,
+    /// Always refuse the tick.
     Reject,
-    /// Believe it: in the pre-open session and in closing auctions books cross until the match.
-    /// The crossed quote is still never used for implied volatility.
+    /// Always believe it. The crossed quote is still never used for implied volatility.
     Accept,
 }
 
@@ -39,7 +45,7 @@ impl Default for ValidationConfig {
         Self {
             // A wrong divisor is off by 100 or more; half as much again leaves room for ranges that lag.
             day_range_factor: 1.5,
-            crossed_book: CrossedBook::Reject,
+            crossed_book: CrossedBook::BySession,
             backward_tolerance: Duration::from_secs(2),
             backward_patience: 3,
             // More than a page shows, and a few kilobytes.
@@ -55,6 +61,12 @@ pub struct CircuitLimits {
     pub lower: Price,
     /// Highest.
     pub upper: Price,
+}
+
+// === impl CircuitLimits ===
+
+impl CircuitLimits {
+    const NONE: Self = Self { lower: Price::from_raw(i64::MIN), upper: Price::from_raw(i64::MAX) };
 }
 
 /// Why a tick was not believed.
@@ -96,10 +108,20 @@ pub struct ValidTick<'t> {
 pub struct Validator {
     config: ValidationConfig,
     market: Market,
-    /// By slot: the newest exchange stamp accepted, or the epoch.
-    newest: Vec<UnixNanos>,
-    /// By slot: refusals in a row for running backwards.
-    backward: Vec<u8>,
+    sessions: Option<watch::Receiver<Sessions>>,
+    /// By slot.
+    known: Vec<Known>,
+}
+
+/// What a tick of one instrument is held against: half a cache line.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The newest exchange stamp accepted, or the epoch.
+    newest: UnixNanos,
+    /// The limits of the day; without any, the widest there are.
+    limits: CircuitLimits,
+    /// Refusals in a row for running backwards.
+    backward: u8,
 }
 
 // === impl TickRejected ===
@@ -154,25 +176,34 @@ impl<'t> ValidTick<'t> {
 impl Validator {
     /// Starts with nothing seen.
     pub fn new(config: ValidationConfig, market: Market) -> Self {
-        let len = market.catalog().len();
-        Self { config, market, newest: vec![UnixNanos::default(); len], backward: vec![0; len] }
+        let unknown = Known { newest: UnixNanos::default(), limits: CircuitLimits::NONE, backward: 0 };
+        let mut known = vec![unknown; market.catalog().len()];
+        for (token, limits) in market.all_circuit_limits() {
+            if let Some(slot) = market.catalog().slot(token) {
+                known[slot.index()].limits = limits;
+            }
+        }
+        Self { config, market, sessions: None, known }
+    }
+
+    /// From now on judges crossed books by what `sessions` says of the instrument's exchange.
+    #[must_use]
+    pub fn follow_sessions(mut self, sessions: watch::Receiver<Sessions>) -> Self {
+        self.sessions = Some(sessions);
+        self
     }
 
     /// Takes another catalog; what is known of instruments listed in both is kept.
     pub fn set_market(&mut self, market: Market) {
         let old = std::mem::replace(self, Self::new(self.config.clone(), market));
-        let slots = (0..).map(InstrumentSlot).zip(&old.newest);
-        for (slot, &newest) in slots.filter(|(_, newest)| **newest != UnixNanos::default()) {
+        let slots = (0..).map(InstrumentSlot).zip(&old.known);
+        for (slot, known) in slots.filter(|(_, known)| known.newest != UnixNanos::default()) {
             let token = old.catalog().get(slot).token;
             if let Some(slot) = self.catalog().slot(token) {
-                self.newest[slot.index()] = newest;
+                self.known[slot.index()].newest = known.newest;
             }
         }
-    }
-
-    /// Changes the rule for crossed books, for a session in which they are normal.
-    pub fn set_crossed_book(&mut self, rule: CrossedBook) {
-        self.config.crossed_book = rule;
+        self.sessions = old.sessions;
     }
 
     /// Believes `tick` or says why not.
@@ -185,9 +216,7 @@ impl Validator {
     pub fn check<'t>(&mut self, tick: &'t Tick) -> Result<ValidTick<'t>, TickRejected> {
         let slot = self.catalog().slot(tick.token).ok_or(TickRejected::UnknownToken)?;
         self.check_price(slot, tick)?;
-        if self.config.crossed_book == CrossedBook::Reject
-            && tick.depth().is_some_and(market_model::Depth::is_crossed)
-        {
+        if tick.depth().is_some_and(Depth::is_crossed) && !self.may_cross(slot) {
             return Err(TickRejected::CrossedBook);
         }
         self.check_time(slot, tick)?;
@@ -210,9 +239,8 @@ impl Validator {
         if last.raw().unsigned_abs() > EXACT {
             return Err(TickRejected::Unrepresentable);
         }
-        if let Some(limits) = self.market.circuit_limits(tick.token)
-            && !(limits.lower..=limits.upper).contains(&last)
-        {
+        let limits = &self.known[slot.index()].limits;
+        if !(limits.lower..=limits.upper).contains(&last) {
             return Err(TickRejected::BeyondCircuit);
         }
         if let Some(day) = tick.ohlc()
@@ -226,6 +254,19 @@ impl Validator {
             }
         }
         Ok(())
+    }
+
+    /// Asked only about crossed books, which are rare outside auctions.
+    fn may_cross(&self, slot: InstrumentSlot) -> bool {
+        match self.config.crossed_book {
+            CrossedBook::Reject => false,
+            CrossedBook::Accept => true,
+            CrossedBook::BySession => {
+                let exchange = &self.catalog().get(slot).exchange;
+                let phase = self.sessions.as_ref().map(|sessions| sessions.borrow().phase(exchange));
+                phase.is_none_or(SessionPhase::allows_crossed_book)
+            }
+        }
     }
 
     fn has_not_traded(&self, slot: InstrumentSlot, tick: &Tick) -> bool {
@@ -243,8 +284,7 @@ impl Validator {
         let Some(at) = tick.exchange_timestamp() else {
             return Ok(());
         };
-        let newest = &mut self.newest[slot.index()];
-        let refused = &mut self.backward[slot.index()];
+        let Known { newest, backward: refused, .. } = &mut self.known[slot.index()];
         if at + self.config.backward_tolerance < *newest && *refused < self.config.backward_patience {
             *refused += 1;
             return Err(TickRejected::BackwardTime);

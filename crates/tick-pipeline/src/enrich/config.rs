@@ -24,6 +24,9 @@ pub struct EnrichmentConfig {
     pub hysteresis: ForwardHysteresis,
     /// A whole chain is recomputed, and options that did not tick are published for it, at most this often.
     pub refresh_interval: Duration,
+    /// How many strikes of such chains are looked through at once, so that ticks never wait for a whole market; the
+    /// other chains follow in the next polls, each in its turn. One chain is always looked through.
+    pub refresh_strikes: usize,
     /// An option is published without a tick when its forward moved by more than this fraction of itself since it
     /// was last published, ...
     pub refresh_forward_move: f64,
@@ -48,6 +51,8 @@ impl Default for EnrichmentConfig {
             parity_max_error: 5e-4,
             hysteresis: ForwardHysteresis::default(),
             refresh_interval: Duration::from_millis(250),
+            // Some tenths of a millisecond of work; at a poll each 5 ms enough for 50,000 strikes an interval.
+            refresh_strikes: 1000,
             // A bit more than a point of NIFTY, which it moves about once a second: the delta of an option changes in
             // the third decimal at most.
             refresh_forward_move: 5e-5,

@@ -5,7 +5,7 @@ use market_model::{
 };
 
 use super::EnrichmentConfig;
-use crate::snapshot::{GreeksState, Snapshot, SnapshotCause, StaleCause};
+use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
 
 /// Position of a feed connection in the pipeline's own list.
 pub(crate) type ConnectionIndex = u16;
@@ -26,12 +26,22 @@ pub(super) struct Live {
     /// Why the tick itself is not current, and since when.
     pub(super) stale: Option<(StaleCause, UnixNanos)>,
     pub(super) forward_stale: bool,
+    /// Whether the option of the same strike that the volatility was read from is not current.
+    pub(super) leg_stale: bool,
     /// The Greeks it was last published with.
-    pub(super) shown: GreeksState,
+    pub(super) shown: Shown,
     /// Why it waits to be published.
     pub(super) pending: Option<SnapshotCause>,
     /// Ticks since it was last published.
     pub(super) tick_count: u32,
+}
+
+/// As much of published Greeks as is needed to tell whether they have moved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Shown {
+    NotAnOption,
+    Absent(NoGreeks),
+    Known { forward: f64, source: ForwardSource, iv: f64, t_years: f64 },
 }
 
 /// What an instrument is to the chains.
@@ -52,19 +62,19 @@ pub(super) enum Role {
 impl Live {
     /// Whether the Greeks differ from those last published by enough to publish them without a tick.
     pub(super) fn greeks_moved(&self, config: &EnrichmentConfig) -> bool {
-        match (&self.greeks, &self.shown) {
-            (GreeksState::Known(now), GreeksState::Known(shown)) => {
-                now.forward_source != shown.forward_source
-                    || (now.forward - shown.forward).abs() > config.refresh_forward_move * shown.forward
-                    || (now.iv - shown.iv).abs() > config.refresh_iv_move
-                    || shown.t_years - now.t_years > config.refresh_time_step * now.t_years
+        match (&self.greeks, self.shown) {
+            (GreeksState::Known(now), Shown::Known { forward, source, iv, t_years }) => {
+                now.forward_source != source
+                    || (now.forward - forward).abs() > config.refresh_forward_move * forward
+                    || (now.iv - iv).abs() > config.refresh_iv_move
+                    || t_years - now.t_years > config.refresh_time_step * now.t_years
             }
-            (now, shown) => now != shown,
+            (now, shown) => Shown::of(now) != shown,
         }
     }
 
     pub(super) fn snapshot(&self, cause: SnapshotCause) -> Snapshot {
-        let forward = self.forward_stale.then_some(StaleCause::Forward);
+        let forward = (self.forward_stale || self.leg_stale).then_some(StaleCause::Forward);
         Snapshot {
             slot: self.slot,
             tick: self.tick,
@@ -74,6 +84,23 @@ impl Live {
             stale: self.stale.map(|(cause, _)| cause).or(forward),
             cause,
             tick_count: self.tick_count,
+        }
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    pub(super) fn of(greeks: &GreeksState) -> Self {
+        match greeks {
+            GreeksState::NotAnOption => Self::NotAnOption,
+            GreeksState::Absent(reason) => Self::Absent(*reason),
+            GreeksState::Known(known) => Self::Known {
+                forward: known.forward,
+                source: known.forward_source,
+                iv: known.iv,
+                t_years: known.t_years,
+            },
         }
     }
 }

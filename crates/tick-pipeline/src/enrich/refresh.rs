@@ -14,9 +14,34 @@ use crate::snapshot::{GreeksState, NoGreeks, SnapshotCause};
 // === impl Enricher ===
 
 impl Enricher {
+    /// Looks through the chains that were looked through longest ago, as many as are due and the budget allows. Those
+    /// that are due a moment later come along, so that they share a wake-up.
+    pub(super) fn take_turns(&mut self, now: Instant, wall: UnixNanos, refreshed: &mut Refreshed) {
+        let interval = self.config.refresh_interval;
+        let soon = now + interval / 32;
+        let mut looked_through = 0;
+        for _ in 0..self.turns.len() {
+            let Some(&at) = self.turns.front() else {
+                return;
+            };
+            let chain = &self.chains[at as usize];
+            let is_due = chain.looked_at.is_none_or(|last| last + interval <= soon);
+            let strikes = chain.strikes.len();
+            if !is_due || (looked_through > 0 && looked_through + strikes > self.config.refresh_strikes) {
+                return;
+            }
+            looked_through += strikes;
+            self.turns.rotate_left(1);
+            self.refresh_chain(at as usize, true, now, wall, refreshed);
+        }
+    }
+
+    /// Computes what ticked in a chain, and when it is its turn, or its forward is known for the first time or no longer,
+    /// everything that has moved enough.
     pub(super) fn refresh_chain(
         &mut self,
         at: usize,
+        has_turn: bool,
         now: Instant,
         wall: UnixNanos,
         refreshed: &mut Refreshed,
@@ -26,8 +51,7 @@ impl Enricher {
         self.mark_forward(at, basis.is_ok_and(|basis| basis.forward.stale));
         let chain = &mut self.chains[at];
         let begun = chain.basis.is_none_or(|before| before.map(drop) != basis.map(drop));
-        let interval = self.config.refresh_interval;
-        let due = begun || chain.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= interval);
+        let due = begun || has_turn;
         let whole = due && (begun || self.has_moved(at, &basis));
         let chain = &mut self.chains[at];
         self.rows.clear();
@@ -41,8 +65,11 @@ impl Enricher {
         chain.clear_dirty();
         refreshed.strikes += self.rows.len();
         self.compute(at, &basis);
-        if due {
+        self.tell_turned();
+        if has_turn {
             self.chains[at].looked_at = Some(now);
+        }
+        if due {
             self.want_options(at, SnapshotCause::Forward);
         }
     }
@@ -53,7 +80,9 @@ impl Enricher {
         match basis {
             Ok(basis) => {
                 let config = &self.config;
-                self.solver.solve(chain, &self.rows, basis, config.rate, &config.spread, &mut self.live);
+                let turned = &mut self.turned;
+                let rows = &self.rows;
+                self.solver.solve(chain, rows, basis, config.rate, &config.spread, &mut self.live, turned);
             }
             Err(reason) => {
                 for &row in &self.rows {
@@ -65,6 +94,17 @@ impl Enricher {
                 }
             }
         }
+    }
+
+    /// Publishes that an option depends, or no longer depends, on another that is stale.
+    fn tell_turned(&mut self) {
+        let mut turned = std::mem::take(&mut self.turned);
+        for at in turned.drain(..) {
+            if self.live[at as usize].stale.is_none() {
+                self.want(at as usize, SnapshotCause::Staleness);
+            }
+        }
+        self.turned = turned;
     }
 
     /// Wants the options of a chain published: for their Greeks those whose Greeks moved, else all. One whose own

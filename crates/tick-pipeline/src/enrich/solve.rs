@@ -22,7 +22,29 @@ pub(super) struct Solver {
     prices: Vec<f64>,
     iv: Vec<f64>,
     picked: Columns,
+    /// Filled only when a strike had to be read from its in-the-money side.
     other: Columns,
+    has_other: bool,
+}
+
+/// What put-call parity says of the other side of a strike.
+#[derive(Debug, Clone, Copy)]
+struct Parity {
+    discount: f64,
+    /// Present value of forward less strike: a call is worth this much more than its put.
+    away: f64,
+    rate: f64,
+    t_years: f64,
+}
+
+/// As the kernels give them: vega and rho per 1.00, theta per year.
+#[derive(Debug, Clone, Copy)]
+struct Sensitivities {
+    delta: f64,
+    gamma: f64,
+    vega: f64,
+    theta: f64,
+    rho: f64,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +61,9 @@ struct Columns {
 // === impl Solver ===
 
 impl Solver {
-    /// Computes the Greeks of `rows` on one basis and writes them to the instruments.
+    /// Computes the Greeks of `rows` on one basis and writes them to the instruments. Lists in `turned` those whose
+    /// other side of the strike, which they depend on, became stale or current.
+    #[expect(clippy::too_many_arguments, reason = "parts of one enricher, borrowed apart")]
     pub(super) fn solve(
         &mut self,
         chain: &Chain,
@@ -48,11 +72,18 @@ impl Solver {
         rate: f64,
         rule: &SpreadRule,
         live: &mut [Live],
+        turned: &mut Vec<u32>,
     ) {
-        self.collect(chain, rows, basis, rule, live);
+        self.collect(chain, rows, basis, rule, live, turned);
+        if self.rows.is_empty() {
+            return;
+        }
         self.compute(basis, rate);
+        let discount = (-rate * basis.t_years).exp();
         for at in 0..self.rows.len() {
-            let states = self.states(at, basis, rate);
+            let away = discount * (basis.forward.value - self.strikes[at]);
+            let parity = Parity { discount, away, rate, t_years: basis.t_years };
+            let states = self.states(at, basis, &parity);
             for ((side, index), (kind, state)) in chain.live(self.rows[at] as usize).into_iter().zip(states) {
                 debug_assert_eq!(kind, kind_of(side));
                 if index != NONE {
@@ -64,7 +95,16 @@ impl Solver {
         }
     }
 
-    fn collect(&mut self, chain: &Chain, rows: &[u32], basis: &Basis, rule: &SpreadRule, live: &mut [Live]) {
+    fn collect(
+        &mut self,
+        chain: &Chain,
+        rows: &[u32],
+        basis: &Basis,
+        rule: &SpreadRule,
+        live: &mut [Live],
+        turned: &mut Vec<u32>,
+    ) {
+        self.has_other = false;
         self.rows.clear();
         self.qualities.clear();
         self.strikes.clear();
@@ -72,9 +112,19 @@ impl Solver {
         self.other_kinds.clear();
         self.prices.clear();
         for &row in rows {
-            match chain.pick(row as usize, basis.forward.value, rule) {
+            let pick = chain.pick(row as usize, basis.forward.value, rule);
+            let leg_stale = matches!(pick, Pick::Keep);
+            for (_, index) in chain.live(row as usize) {
+                if index != NONE
+                    && std::mem::replace(&mut live[index as usize].leg_stale, leg_stale) != leg_stale
+                {
+                    turned.push(index);
+                }
+            }
+            match pick {
                 Pick::Price { side, price, quality } => {
                     let kind = kind_of(side);
+                    self.has_other |= quality == Quality::InTheMoneySide;
                     self.rows.push(row);
                     self.qualities.push(quality);
                     self.strikes.push(chain.strikes[row as usize]);
@@ -120,6 +170,9 @@ impl Solver {
                 status: &mut out.status,
             },
         );
+        if !self.has_other {
+            return;
+        }
         let out = self.other.resized(len);
         let chain = VolatilityChain {
             model,
@@ -144,29 +197,63 @@ impl Solver {
     }
 
     /// The call's and the put's state at one solved row.
-    fn states(&self, at: usize, basis: &Basis, rate: f64) -> [(OptionKind, GreeksState); 2] {
-        let known = |columns: &Columns| {
+    fn states(&self, at: usize, basis: &Basis, parity: &Parity) -> [(OptionKind, GreeksState); 2] {
+        let of = |columns: &Columns| Sensitivities {
+            delta: columns.delta[at],
+            gamma: columns.gamma[at],
+            vega: columns.vega[at],
+            theta: columns.theta[at],
+            rho: columns.rho[at],
+        };
+        let known = |found: Sensitivities| {
             GreeksState::Known(OptionGreeks {
                 iv: self.iv[at],
-                delta: columns.delta[at],
-                gamma: columns.gamma[at],
-                vega: columns.vega[at] / 100.0,
-                theta: columns.theta[at] / CALENDAR_DAYS_PER_YEAR,
-                rho: columns.rho[at] / 100.0,
+                delta: found.delta,
+                gamma: found.gamma,
+                vega: found.vega / 100.0,
+                theta: found.theta / CALENDAR_DAYS_PER_YEAR,
+                rho: found.rho / 100.0,
                 forward: basis.forward.value,
                 forward_source: basis.forward.source,
-                rate,
+                rate: parity.rate,
                 t_years: basis.t_years,
                 quality: self.qualities[at],
             })
         };
         let (picked, other) = match refusal(self.picked.status[at]) {
-            None => (known(&self.picked), known(&self.other)),
+            None => {
+                let picked = of(&self.picked);
+                // From a small value to a large one nothing is lost; the other way round it would be.
+                let other = match self.qualities[at] {
+                    Quality::InTheMoneySide => of(&self.other),
+                    _ => parity.other_side(self.kinds[at], picked),
+                };
+                (known(picked), known(other))
+            }
             Some(reason) => (GreeksState::Absent(reason), GreeksState::Absent(reason)),
         };
         match self.kinds[at] {
             OptionKind::Call => [(OptionKind::Call, picked), (OptionKind::Put, other)],
             OptionKind::Put => [(OptionKind::Call, other), (OptionKind::Put, picked)],
+        }
+    }
+}
+
+// === impl Parity ===
+
+impl Parity {
+    /// The other side of a strike whose `side` has the values `of`. With C - P = D (F - K): gamma and vega are the same,
+    /// the deltas differ by D, and the others by what D changes with time and rate.
+    fn other_side(&self, side: OptionKind, of: Sensitivities) -> Sensitivities {
+        let sign = match side {
+            OptionKind::Call => -1.0,
+            OptionKind::Put => 1.0,
+        };
+        Sensitivities {
+            delta: of.delta + sign * self.discount,
+            theta: of.theta + sign * self.rate * self.away,
+            rho: of.rho - sign * self.t_years * self.away,
+            ..of
         }
     }
 }

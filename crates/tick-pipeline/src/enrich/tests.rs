@@ -8,6 +8,7 @@ use market_model::{
     Exchange, Expiry, Instrument, InstrumentCatalog, InstrumentKind, InstrumentToken, OptionSide, Price,
     QuoteTick, Segment, Tick, TickBody,
 };
+use option_greeks::{OptionInputs, OptionKind, PricingModel};
 use proptest::prelude::*;
 
 use crate::testing::{Bench, FUTURE, INDEX, STRIKES, full, ltp, near_chain, near_years, option, smile};
@@ -136,6 +137,36 @@ fn units_are_those_of_the_contract() {
     let day = 1e-3 / 365.0;
     near(greeks.theta, (value(f, iv, t - day) - value(f, iv, t + day)) / 2e-3);
     near(greeks.rho, -t * value(f, iv, t) / 100.0);
+}
+
+#[test]
+fn the_other_side_of_a_strike_has_the_values_of_the_closed_form() {
+    let mut bench = bench();
+    bench.push(near_chain(25_043.7, bench.wall()));
+    bench.pass(Duration::ZERO);
+    for strike in STRIKES {
+        for (side, kind) in SIDES.into_iter().zip([OptionKind::Call, OptionKind::Put]) {
+            let greeks = known(&bench, strike, side);
+            let inputs = OptionInputs {
+                model: PricingModel::Black76 { forward: greeks.forward },
+                kind,
+                strike: strike as f64 * 100.0,
+                rate: greeks.rate,
+                years_to_expiry: greeks.t_years,
+            };
+            let exact = option_greeks::greeks(&inputs, greeks.iv).unwrap();
+            for (got, expect) in [
+                (greeks.delta, exact.delta),
+                (greeks.gamma, exact.gamma),
+                (greeks.vega, exact.vega_per_point()),
+                (greeks.theta, exact.theta_per_calendar_day()),
+                (greeks.rho, exact.rho_per_point()),
+            ] {
+                let off = (got - expect).abs();
+                assert!(off <= 1e-13 + 1e-12 * expect.abs(), "{strike} {side:?}: {got} for {expect}");
+            }
+        }
+    }
 }
 
 proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use market_model::{
     DisconnectReason, FeedEvent, Gap, GapCause, InstrumentCatalog, InstrumentToken, Mode, OptionSide,
-    Silence, SubscriptionChange, SubscriptionState, Tick, TokenLoss,
+    RateCollapse, SessionPhase, Silence, SubscriptionChange, SubscriptionState, Tick, TokenLoss,
 };
 use proptest::prelude::*;
 
@@ -46,6 +46,11 @@ fn tokens(snapshots: &[Snapshot]) -> Vec<InstrumentToken> {
 /// What is stale, and why, among everything that has ticked.
 fn stale(bench: &Bench, tokens: &[InstrumentToken]) -> Vec<Option<StaleCause>> {
     tokens.iter().map(|token| bench.state(*token).stale).collect()
+}
+
+fn collapse(bench: &Bench) -> FeedEvent {
+    let (connection, at) = (connection(0), bench.wall());
+    FeedEvent::RateCollapse(RateCollapse { connection, at, rate: 1.0, baseline: 100.0 })
 }
 
 fn down(index: u8, bench: &Bench) -> FeedEvent {
@@ -297,8 +302,10 @@ fn every_kind_of_trouble_marks_what_it_concerns() {
                 ],
             }
         },
-        [None, feed(GapCause::Disconnected), None],
+        [Some(StaleCause::TokenSilent), Some(StaleCause::Unsubscribed), None],
     );
+    let collapsed = Some(StaleCause::RateCollapse);
+    check(|bench| collapse(bench), [collapsed, collapsed, None]);
     let lost = Some(StaleCause::TokenLost);
     check(
         |_| FeedEvent::TokenLost(TokenLoss { account: "acct".into(), detail: "403".into() }),
@@ -359,7 +366,11 @@ fn quotes_that_are_not_current_price_nothing() {
     bench.pass(Duration::from_secs(1));
     // The put is in the money, and its own quote is current, but the call that carries the volatility is not.
     assert_eq!(greeks(&bench.state(partner)), before, "a stale price is not combined with a newer forward");
-    assert_eq!(bench.state(lone).stale, None);
+    let marks = |snapshots: Vec<Snapshot>| {
+        let one = snapshots.into_iter().rfind(|one| one.token() == lone).unwrap();
+        (one.stale, one.cause)
+    };
+    assert_eq!(marks(bench.take()), (Some(StaleCause::Forward), SnapshotCause::Staleness), "and says so");
     // A new call brings the strike back, now on the future: parity has lost its strikes.
     bench.push(vec![full(partner, 150.0, 149.9, 150.1, bench.wall())]);
     bench.pass(TICK);
@@ -367,6 +378,87 @@ fn quotes_that_are_not_current_price_nothing() {
         let now = greeks(&bench.state(token));
         assert_eq!((now.forward_source, now.forward), (ForwardSource::Future, 25_050.0));
     }
+    assert_eq!(marks(bench.take()), (None, SnapshotCause::Staleness));
+}
+
+#[test]
+fn a_collapsed_rate_makes_values_suspect_until_they_tick_or_it_is_restored() {
+    let mut bench = with_chain(25_000.0);
+    let (call, put) = (option(true, 252, OptionSide::Call), option(true, 248, OptionSide::Put));
+    bench.push(vec![ltp(INDEX, 25_000.0), ltp(SHARE, 100.0)]);
+    bench.pass(TICK);
+    bench.event(collapse(&bench));
+    bench.pass(Duration::from_secs(1));
+    let suspect = Some(StaleCause::RateCollapse);
+    assert_eq!(stale(&bench, &[INDEX, SHARE, call, put]), [suspect; 4]);
+    // One ticks, one is certainly gone.
+    bench.push(vec![ltp(INDEX, 25_001.0)]);
+    bench.event(FeedEvent::Subscriptions {
+        connection: connection(0),
+        changes: vec![SubscriptionChange {
+            token: SHARE,
+            mode: Mode::Ltp,
+            state: SubscriptionState::Removed,
+        }],
+    });
+    bench.event(collapse(&bench));
+    bench.pass(TICK);
+    let gone = Some(StaleCause::Unsubscribed);
+    assert_eq!(stale(&bench, &[INDEX, SHARE, call]), [suspect, gone, suspect]);
+    bench.take();
+    let restored = FeedEvent::RateRestored { connection: connection(0), at: bench.wall(), rate: 99.0 };
+    bench.event(restored.clone());
+    bench.pass(Duration::from_secs(3));
+    assert_eq!(stale(&bench, &[INDEX, SHARE, call, put]), [None, gone, None, None]);
+    let told = bench.take();
+    assert!(told.len() >= 2 * STRIKES.count() && !tokens(&told).contains(&SHARE));
+    assert!(told.iter().all(|one| one.stale.is_none() && one.tick_count == 0));
+    assert_eq!(greeks(&bench.state(call)).forward_source, ForwardSource::Parity);
+    bench.event(restored);
+    bench.pass(TICK);
+    assert_eq!(bench.take(), [], "nothing new to say");
+}
+
+#[test]
+fn crossed_books_are_judged_by_the_session_of_their_exchange() {
+    let sessions = watch::Sender::new(Sessions::default());
+    let mut bench = bench();
+    let metrics = PipelineMetrics::noop();
+    let config = PipelineConfig::default();
+    bench.pipeline = Pipeline::new(config, "acct".into(), true, catalog(), bench.clock.clone(), metrics)
+        .follow_sessions(sessions.subscribe());
+    for (phase, published) in [(SessionPhase::PreOpen, 1), (SessionPhase::Continuous, 0)] {
+        sessions.send_replace(Sessions::new([(market_model::Exchange::Nse, phase)]));
+        bench.push(vec![full(SHARE, 100.0, 101.0, 100.0, bench.wall())]);
+        bench.pass(TICK);
+        assert_eq!(bench.take().len(), published, "{phase:?}");
+    }
+}
+
+#[test]
+fn a_market_that_moves_is_refreshed_in_turns_and_ticks_never_wait_for_all_of_it() {
+    let mut config = PipelineConfig::default();
+    config.enrichment.refresh_strikes = 1;
+    let mut bench = Bench::new(config);
+    let (near, far) = (option(true, 252, OptionSide::Call), option(false, 252, OptionSide::Call));
+    bench.push(vec![ltp(INDEX, 25_000.0), ltp(near, 150.0), ltp(far, 250.0)]);
+    bench.pass(TICK);
+    bench.pass(INTERVAL);
+    bench.pass(INTERVAL);
+    bench.take();
+    bench.push(vec![ltp(INDEX, 25_100.0)]);
+    // Both chains have moved; each look takes one, and what is left is due at once.
+    bench.now += INTERVAL;
+    bench.clock.advance(INTERVAL);
+    let moved = |bench: &Bench| {
+        [near, far].into_iter().filter(|token| greeks(&bench.state(*token)).forward > 25_090.0).count()
+    };
+    bench.pipeline.poll(bench.now);
+    assert_eq!((moved(&bench), bench.pipeline.is_due(bench.now)), (1, true));
+    bench.pipeline.poll(bench.now);
+    assert_eq!((moved(&bench), bench.pipeline.is_due(bench.now)), (2, false));
+    bench.flush();
+    assert_eq!(bench.take().len(), 3, "the index and both options are published");
 }
 
 #[test]
@@ -400,7 +492,9 @@ fn a_worker_uses_the_spot_of_another() {
 
 #[test]
 fn rejected_ticks_are_counted_and_unknown_tokens_named() {
-    let mut bench = bench();
+    let mut config = PipelineConfig::default();
+    config.validation.crossed_book = crate::CrossedBook::Reject;
+    let mut bench = Bench::new(config);
     let at = bench.wall();
     let unknown = InstrumentToken(77);
     bench.push(vec![
@@ -475,19 +569,29 @@ proptest! {
                 _ => bench.event(down(on, &bench)),
             }
             bench.collect();
+            let counts = bench.pipeline.counts();
+            prop_assert!(counts.is_balanced(), "{:?}", counts);
+            let waiting = counts.ticks - counts.rejected_total() - counts.conflated - counts.shown;
+            prop_assert_eq!(waiting, counts.waiting);
         }
         bench.flush();
         let counts = bench.pipeline.counts();
+        prop_assert_eq!(counts.waiting, 0);
         let ticked = |batch: &Arc<SnapshotBatch>| {
             batch.snapshots.iter().filter(|one| one.cause == SnapshotCause::Tick).count() as u64
         };
         let published: u64 = bench.batches.iter().map(ticked).sum();
-        prop_assert_eq!(counts.ticks, counts.rejected_total() + counts.conflated + published);
-        let mut seqs = BTreeMap::new();
+        prop_assert_eq!((counts.shown, counts.is_balanced()), (published, true));
+        let stands_for: u64 = bench.batches.iter().map(|batch| batch.tick_count).sum();
+        prop_assert_eq!(counts.ticks, counts.rejected_total() + stands_for);
+        let (mut seqs, mut totals) = (BTreeMap::new(), BTreeMap::new());
         let mut seen = BTreeMap::new();
         for batch in &bench.batches {
             let last = seqs.insert(batch.topic.clone(), batch.seq).unwrap_or(0);
             prop_assert_eq!(batch.seq, last + 1);
+            let before = totals.insert(batch.topic.clone(), batch.tick_total).unwrap_or(0);
+            prop_assert_eq!(batch.tick_total, before + batch.tick_count);
+            prop_assert!(batch.snapshots.iter().all(|one| (one.cause == SnapshotCause::Tick) == (one.tick_count > 0)));
             let mut tokens = tokens(&batch.snapshots);
             tokens.sort_unstable();
             tokens.dedup();

@@ -70,10 +70,29 @@ fn the_day_range_is_a_sanity_check_not_a_circuit() {
 
 #[test]
 fn crossed_books_are_refused_unless_the_session_allows_them() {
+    use market_model::Exchange::{Nfo, Nse};
     let crossed = full(SHARE, 100.0, 101.0, 100.0, START);
-    check(&[crossed], Err(TickRejected::CrossedBook));
-    let config = ValidationConfig { crossed_book: CrossedBook::Accept, ..ValidationConfig::default() };
-    check_with(config, catalog().into(), &[crossed], Ok(()));
+    let refused = Err(TickRejected::CrossedBook);
+    for (crossed_book, expect) in [(CrossedBook::Reject, refused), (CrossedBook::Accept, Ok(()))] {
+        let config = ValidationConfig { crossed_book, ..ValidationConfig::default() };
+        check_with(config, catalog().into(), &[crossed], expect);
+    }
+    check(&[crossed], Ok(()));
+    let sessions = watch::Sender::new(Sessions::default());
+    let mut validator =
+        Validator::new(ValidationConfig::default(), catalog().into()).follow_sessions(sessions.subscribe());
+    for (nse, nfo, expect) in [
+        (SessionPhase::Unknown, SessionPhase::Continuous, Ok(())),
+        (SessionPhase::PreOpen, SessionPhase::Continuous, Ok(())),
+        (SessionPhase::Continuous, SessionPhase::PreOpen, refused),
+        (SessionPhase::Closing, SessionPhase::Closed, Ok(())),
+        (SessionPhase::Closed, SessionPhase::Closed, refused),
+    ] {
+        sessions.send_replace(Sessions::new([(Nse, nse), (Nfo, nfo)]));
+        assert_eq!(validator.check(&crossed).map(|_| ()), expect, "{nse:?}");
+    }
+    validator.set_market(catalog().into());
+    assert_eq!(validator.check(&crossed).map(|_| ()), refused, "a reload forgets no session");
 }
 
 #[test]
