@@ -137,7 +137,7 @@ fn snapshot(catalog: &InstrumentCatalog, n: u32) -> Snapshot {
             vega: 14.123_456_789 / spread,
             theta: -12.987_654_321 / spread,
             rho: 1.234_567_891 / spread,
-            forward: 25_012.354_321 + spread,
+            forward: 25_012.354_321,
             forward_source: ForwardSource::Parity,
             rate: 0.065,
             t_years: 0.019_178_082_191_780_82,

@@ -3,33 +3,45 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use market_model::UnixNanos;
-use tick_pipeline::{SnapshotBatch, Topic};
+use market_model::{TickBody, UnixNanos};
+use tick_pipeline::{GreeksState, Snapshot, SnapshotBatch, Topic};
 
 use crate::VERSION;
+use crate::identity::Identities;
 use crate::json::Json;
+use crate::memo::Memo;
 use crate::msgpack::MessagePack;
-use crate::tick::write_tick;
-use crate::writer::{Writer, key};
+use crate::target::Page;
+use crate::tick::write_values;
+use crate::writer::{Format, Writer, key};
+
+/// Room for the head of a message.
+const HEAD: usize = 512;
+
+/// Room for the names of an instrument.
+const IDENTITY: usize = 192;
 
 /// How payloads are written. Both have the same fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WireFormat {
-    /// UTF-8 JSON without spaces. Prices are exact decimals.
+    /// UTF-8 JSON without spaces. Prices are exact decimals; Greeks and `change` have nine significant digits, so
+    /// each is at most 5 of a billion off.
     #[default]
     Json,
-    /// MessagePack with text keys. Prices are doubles.
+    /// MessagePack with text keys. Prices, Greeks and `change` are doubles, to the last bit.
     MessagePack,
 }
 
-/// Encodes batches one after another through one reused buffer.
+/// Encodes batches one after another.
+///
+/// It keeps the names of the instruments it has met as they are written, some 200 bytes each, until a batch brings
+/// another catalog.
 #[derive(Debug)]
-pub struct BatchEncoder(Encoder);
-
-#[derive(Debug)]
-enum Encoder {
-    Json(Box<Json>),
-    MessagePack(Box<MessagePack>),
+pub struct BatchEncoder {
+    format: WireFormat,
+    identities: Identities,
+    page: Page,
+    memo: Memo,
 }
 
 /// An encoded batch: the whole payload, and each snapshot as a part of it.
@@ -67,42 +79,27 @@ pub fn write_ticks<'t>(
     ticks: impl ExactSizeIterator<Item = &'t [u8]>,
     out: &mut Vec<u8>,
 ) {
-    let len = ticks.len();
-    let bytes = std::mem::take(out);
-    let tail = match format {
-        WireFormat::Json => {
-            *out = head_after(Json::after(bytes), head, len);
-            for (index, tick) in ticks.enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(tick);
-            }
-            Json::TAIL
-        }
-        WireFormat::MessagePack => {
-            *out = head_after(MessagePack::after(bytes), head, len);
-            ticks.for_each(|tick| out.extend_from_slice(tick));
-            MessagePack::TAIL
-        }
-    };
-    out.extend_from_slice(tail.as_bytes());
-}
-
-fn head_after<W: Writer>(mut out: W, head: &TicksHead<'_>, len: usize) -> Vec<u8> {
-    write_fitting(&mut out, |out| write_head(out, head, len));
-    std::mem::take(out.room()).into_bytes()
-}
-
-/// Writes a piece, again with more room while it does not fit.
-fn write_fitting<W: Writer>(out: &mut W, mut piece: impl FnMut(&mut W)) {
-    let start = out.room().position();
-    loop {
-        piece(out);
-        if !out.room().was_short(start) {
-            return;
-        }
+    match format {
+        WireFormat::Json => write_ticks_as::<Json>(head, ticks, out),
+        WireFormat::MessagePack => write_ticks_as::<MessagePack>(head, ticks, out),
     }
+}
+
+fn write_ticks_as<'t, F: Format>(
+    head: &TicksHead<'_>,
+    ticks: impl ExactSizeIterator<Item = &'t [u8]>,
+    out: &mut Vec<u8>,
+) {
+    let mut writer = F::writer(std::mem::take(out), 0);
+    write_head(&mut writer, head, ticks.len());
+    (*out, _) = writer.finish();
+    for (index, tick) in ticks.enumerate() {
+        if index > 0 {
+            out.extend_from_slice(F::BETWEEN);
+        }
+        out.extend_from_slice(tick);
+    }
+    out.extend_from_slice(F::TAIL);
 }
 
 /// Everything before the first tick.
@@ -145,62 +142,77 @@ fn write_head(out: &mut impl Writer, head: &TicksHead<'_>, len: usize) {
 // === impl BatchEncoder ===
 
 impl BatchEncoder {
-    /// An encoder with an empty buffer.
+    /// An encoder that has met no instrument.
     pub fn new(format: WireFormat) -> Self {
-        Self(match format {
-            WireFormat::Json => Encoder::Json(Box::default()),
-            WireFormat::MessagePack => Encoder::MessagePack(Box::default()),
-        })
+        Self { format, identities: Identities::default(), page: Page::default(), memo: Memo::default() }
     }
 
     /// The format it writes.
     pub const fn format(&self) -> WireFormat {
-        match self.0 {
-            Encoder::Json(_) => WireFormat::Json,
-            Encoder::MessagePack(_) => WireFormat::MessagePack,
+        self.format
+    }
+
+    /// Encodes `batch`. Costs three allocations, whatever its size, once the instruments are known.
+    pub fn encode(&mut self, batch: &SnapshotBatch) -> EncodedBatch {
+        self.identities.of_catalog(&batch.catalog);
+        match self.format {
+            WireFormat::Json => self.encode_as::<Json>(batch),
+            WireFormat::MessagePack => self.encode_as::<MessagePack>(batch),
         }
     }
 
-    /// Encodes `batch`. Costs two allocations, whatever its size, once the buffer has grown.
-    pub fn encode(&mut self, batch: &SnapshotBatch) -> EncodedBatch {
-        let format = self.format();
-        let mut ticks = Vec::with_capacity(batch.snapshots.len());
-        let written = match &mut self.0 {
-            Encoder::Json(json) => write_batch(&mut **json, batch, &mut ticks),
-            Encoder::MessagePack(msgpack) => write_batch(&mut **msgpack, batch, &mut ticks),
+    fn encode_as<F: Format>(&mut self, batch: &SnapshotBatch) -> EncodedBatch {
+        let head = TicksHead {
+            topic: Some(&batch.topic),
+            source: Some(&batch.source),
+            seq: batch.seq,
+            tick_count: Some((batch.tick_count, batch.tick_total)),
+            ts_publish: batch.ts_publish,
+            sim: batch.sim,
         };
-        EncodedBatch { format, payload: Bytes::copy_from_slice(written), ticks }
+        let room: usize = batch.snapshots.iter().map(|snapshot| likely_len(self.format, snapshot)).sum();
+        let mut writer = F::writer(Vec::with_capacity(HEAD + room), 0);
+        write_head(&mut writer, &head, batch.snapshots.len());
+        let (mut payload, _) = writer.finish();
+        let mut ticks = Vec::with_capacity(batch.snapshots.len());
+        for (index, snapshot) in batch.snapshots.iter().enumerate() {
+            if index > 0 {
+                payload.extend_from_slice(F::BETWEEN);
+            }
+            let start = payload.len();
+            self.write_tick::<F>(snapshot, &mut payload);
+            ticks.push(start..payload.len());
+        }
+        payload.extend_from_slice(F::TAIL);
+        EncodedBatch { format: self.format, payload: Bytes::from(payload), ticks }
+    }
+
+    fn write_tick<F: Format>(&mut self, snapshot: &Snapshot, payload: &mut Vec<u8>) {
+        let start = payload.len();
+        let fields = self.identities.begin_tick::<F>(snapshot.slot, snapshot.token(), payload);
+        let mut writer = F::writer(self.page.pen(), fields);
+        write_values(&mut writer, snapshot, &mut self.memo);
+        let (pen, fields) = writer.finish();
+        payload.extend_from_slice(pen.written());
+        F::count_fields(payload, start, fields);
+        payload.extend_from_slice(F::END);
     }
 }
 
-fn write_batch<'w, W: Writer>(
-    out: &'w mut W,
-    batch: &SnapshotBatch,
-    ticks: &mut Vec<Range<usize>>,
-) -> &'w [u8] {
-    let head = TicksHead {
-        topic: Some(&batch.topic),
-        source: Some(&batch.source),
-        seq: batch.seq,
-        tick_count: Some((batch.tick_count, batch.tick_total)),
-        ts_publish: batch.ts_publish,
-        sim: batch.sim,
+/// A good guess from above.
+const fn likely_len(format: WireFormat, snapshot: &Snapshot) -> usize {
+    let values = match (&snapshot.tick.body, format) {
+        (TickBody::Ltp, _) => 128,
+        (TickBody::IndexQuote { .. } | TickBody::IndexFull { .. }, _) => 320,
+        (TickBody::Quote(_), _) => 512,
+        (TickBody::Full(_), WireFormat::Json) => 1024,
+        (TickBody::Full(_), WireFormat::MessagePack) => 768,
     };
-    let instruments = batch.catalog.instruments();
-    out.room().clear();
-    write_fitting(out, |out| write_head(out, &head, batch.snapshots.len()));
-    for (index, snapshot) in batch.snapshots.iter().enumerate() {
-        let instrument = instruments.get(snapshot.slot.index());
-        let mut start = 0;
-        write_fitting(out, |out| {
-            out.item(index);
-            start = out.room().position();
-            write_tick(out, snapshot, instrument);
-        });
-        ticks.push(start..out.room().position());
-    }
-    write_fitting(out, |out| out.room().put(W::TAIL.as_bytes()));
-    out.room().written()
+    let greeks = match snapshot.greeks {
+        GreeksState::Known(_) => 256,
+        _ => 64,
+    };
+    IDENTITY + values + greeks
 }
 
 // === impl EncodedBatch ===

@@ -7,7 +7,7 @@ pub enum FieldKind {
     Integer,
     /// A decimal number, in rupees.
     Price,
-    /// A decimal number.
+    /// A decimal number. In ticks as JSON nine significant digits of it, in MessagePack the double itself.
     Number,
     /// Text.
     Text,

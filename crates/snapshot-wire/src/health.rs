@@ -9,7 +9,7 @@ use crate::batch::WireFormat;
 use crate::json::Json;
 use crate::msgpack::MessagePack;
 use crate::words::{disconnect_word, gap_cause_word, subscription_word};
-use crate::writer::{Key, Writer, key};
+use crate::writer::{Format, Key, Writer, key};
 
 /// The `type` a health record of `event` is published with; `None` for ticks, which are no health record, and for
 /// events that this version has no shape for.
@@ -36,22 +36,17 @@ pub const fn health_type(event: &FeedEvent) -> Option<&'static str> {
 /// Appends `record` to `out` and answers its `type`; writes nothing when [`health_type`] has no answer.
 pub fn encode_health(format: WireFormat, record: &HealthRecord, out: &mut Vec<u8>) -> Option<&'static str> {
     let kind = health_type(&record.event)?;
-    let bytes = std::mem::take(out);
-    *out = match format {
-        WireFormat::Json => record_after(Json::after(bytes), record, kind),
-        WireFormat::MessagePack => record_after(MessagePack::after(bytes), record, kind),
-    };
+    match format {
+        WireFormat::Json => append::<Json>(record, kind, out),
+        WireFormat::MessagePack => append::<MessagePack>(record, kind, out),
+    }
     Some(kind)
 }
 
-fn record_after<W: Writer>(mut out: W, record: &HealthRecord, kind: &str) -> Vec<u8> {
-    let start = out.room().position();
-    loop {
-        write_record(&mut out, record, kind);
-        if !out.room().was_short(start) {
-            return std::mem::take(out.room()).into_bytes();
-        }
-    }
+fn append<F: Format>(record: &HealthRecord, kind: &str, out: &mut Vec<u8>) {
+    let mut writer = F::writer(std::mem::take(out), 0);
+    write_record(&mut writer, record, kind);
+    (*out, _) = writer.finish();
 }
 
 fn write_record(out: &mut impl Writer, record: &HealthRecord, kind: &str) {

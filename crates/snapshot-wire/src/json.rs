@@ -1,68 +1,86 @@
-//! JSON by hand: no intermediate values, no allocation beyond the reused buffer.
+//! JSON by hand: no intermediate values, no allocation beyond the target.
 
-use market_model::Price;
+use market_model::{DepthLevel, Price};
 
-use crate::digits::put_unsigned;
-use crate::room::Room;
-use crate::writer::{Key, OpenMap, Repeated, Writer};
+use crate::digits::{Text, put_hundredths, put_instant, put_nine_digits, put_signed, put_unsigned, shortest};
+use crate::memo::{Carry, Memo};
+use crate::target::{Piece, Target};
+use crate::writer::{Format, Key, OpenMap, Writer};
 
-/// The longest double: `-2.2250738585072014e-308`.
-const DOUBLE: usize = 24;
+/// The format.
+pub(crate) enum Json {}
 
-#[derive(Debug, Default)]
-pub(crate) struct Json {
-    room: Room,
-    /// Text of the newest double of each [`Repeated`].
-    memos: Option<Box<[Memo; Repeated::COUNT]>>,
-}
-
-/// A double and its text.
-#[derive(Debug, Clone, Copy)]
-struct Memo {
-    bits: u64,
-    text: [u8; DOUBLE],
-    len: usize,
-}
+/// Text of the format in `T`.
+pub(crate) struct JsonWriter<T>(T);
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// `.0` to `.99`, shortest form, with its length.
-const HUNDREDTHS: [([u8; 4], u8); 100] = {
-    let mut texts = [([b'.', 0, 0, 0], 3); 100];
-    let mut value = 0;
-    while value < 100 {
-        texts[value].0[1] = b'0' + (value / 10) as u8;
-        texts[value].0[2] = b'0' + (value % 10) as u8;
-        if value % 10 == 0 {
-            texts[value].1 = 2;
-        }
-        value += 1;
-    }
-    texts
-};
+/// The longest price: `-922337203685.4775808`.
+const PRICE: usize = 24;
 
 // === impl Json ===
 
-impl Json {
-    pub(crate) fn after(bytes: Vec<u8>) -> Self {
-        Self { room: Room::after(bytes), ..Self::default() }
-    }
+impl Format for Json {
+    type Writer<T: Target> = JsonWriter<T>;
+
+    const BETWEEN: &'static [u8] = b",";
+    const END: &'static [u8] = b"}";
+    const TAIL: &'static [u8] = b"]}";
 
     #[inline(always)]
-    fn raw(&mut self, text: &str) {
-        self.room.put(text.as_bytes());
+    fn writer<T: Target>(target: T, _: u16) -> JsonWriter<T> {
+        JsonWriter(target)
+    }
+
+    fn count_fields(_: &mut impl Target, _: usize, _: u16) {}
+}
+
+// === impl JsonWriter ===
+
+impl<T: Target> JsonWriter<T> {
+    #[inline(always)]
+    fn raw(&mut self, piece: &Piece) {
+        self.0.put_piece(piece);
     }
 }
 
-/// The fraction of a price in units of 1e-7 rupee that is not a whole number of paise, without trailing zeros.
-fn fine_fraction(fraction: u32) -> ([u8; 8], usize) {
-    let mut digits = [b'.'; 8];
-    let mut rest = fraction;
-    for digit in digits[1..].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+macro_rules! piece {
+    ($text:literal) => {
+        const { &Piece::text($text) }
+    };
+}
+
+/// A price that is negative, above a million or finer than a paisa, without trailing zeros.
+#[inline(never)]
+fn long_price(price: Price) -> Text<PRICE> {
+    let magnitude = price.raw().unsigned_abs();
+    let scale = Price::SCALE.unsigned_abs();
+    let mut digits = [b'0'; PRICE];
+    let (mut whole, mut fraction) = (magnitude / scale, magnitude % scale);
+    let mut end = PRICE;
+    for at in (PRICE - 7..PRICE).rev() {
+        digits[at] += (fraction % 10) as u8;
+        fraction /= 10;
+        if digits[at] == b'0' && end == at + 1 && at > PRICE - 7 {
+            end = at;
+        }
     }
-    (digits, digits.iter().rposition(|&digit| digit != b'0').unwrap_or(0) + 1)
+    let mut start = PRICE - 8;
+    digits[start] = b'.';
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (whole % 10) as u8;
+        whole /= 10;
+        if whole == 0 {
+            break;
+        }
+    }
+    if price.raw() < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    digits.copy_within(start..end, 0);
+    (digits, end - start)
 }
 
 /// `text` with its quotes, backslashes and control characters escaped. Rare enough to allocate.
@@ -88,11 +106,12 @@ const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-impl Writer for Json {
-    const TAIL: &'static str = "]}";
+impl<T: Target> Writer for JsonWriter<T> {
+    type Target = T;
 
-    fn room(&mut self) -> &mut Room {
-        &mut self.room
+    #[inline(always)]
+    fn finish(self) -> (T, u16) {
+        (self.0, 0)
     }
 
     #[inline(always)]
@@ -110,117 +129,126 @@ impl Writer for Json {
 
     #[inline(always)]
     fn close_map(&mut self, _: OpenMap) {
-        self.raw("}");
+        self.raw(piece!("}"));
+    }
+
+    #[inline(always)]
+    fn open_short_map(&mut self, _: u8, first: Key) -> OpenMap {
+        self.open_map(first)
+    }
+
+    #[inline(always)]
+    fn close_short_map(&mut self, map: OpenMap) {
+        self.close_map(map);
     }
 
     #[inline(always)]
     fn open_array(&mut self, _: usize) {
-        self.raw("[");
+        self.raw(piece!("["));
     }
 
     #[inline(always)]
     fn item(&mut self, index: usize) {
         if index > 0 {
-            self.raw(",");
+            self.raw(piece!(","));
         }
     }
 
     #[inline(always)]
     fn close_array(&mut self) {
-        self.raw("]");
+        self.raw(piece!("]"));
     }
 
-    #[inline(always)]
     fn text(&mut self, text: &str) {
-        self.raw("\"");
+        self.raw(piece!("\""));
         if text.bytes().any(needs_escape) {
-            self.raw(&escaped(text));
+            self.0.put(escaped(text).as_bytes());
         } else {
-            self.raw(text);
+            self.0.put(text.as_bytes());
         }
-        self.raw("\"");
+        self.raw(piece!("\""));
     }
 
     #[inline(always)]
     fn word(&mut self, word: &str) {
-        self.raw("\"");
-        self.raw(word);
-        self.raw("\"");
+        self.raw(piece!("\""));
+        self.0.put_word(word);
+        self.raw(piece!("\""));
     }
 
     #[inline(always)]
     fn unsigned(&mut self, value: u64) {
-        put_unsigned(&mut self.room, value);
+        put_unsigned(&mut self.0, value);
     }
 
     #[inline(always)]
     fn signed(&mut self, value: i64) {
-        if value < 0 {
-            self.raw("-");
-        }
-        self.unsigned(value.unsigned_abs());
+        put_signed(&mut self.0, value);
+    }
+
+    #[inline(always)]
+    fn instant(&mut self, value: i64) {
+        put_instant(&mut self.0, value);
     }
 
     #[inline(always)]
     fn double(&mut self, value: f64) {
         if value.is_finite() {
-            self.raw(zmij::Buffer::new().format_finite(value));
+            let (text, used) = shortest(value);
+            self.0.put_padded(text, used);
         } else {
             self.null();
         }
     }
 
     #[inline(always)]
-    fn repeated(&mut self, which: Repeated, value: f64) {
-        let memo = &mut self.memos.get_or_insert_default()[which as usize];
-        if memo.bits != value.to_bits() {
-            *memo = Memo::of(value);
-        }
-        self.room.put_padded(memo.text, memo.len);
+    fn number(&mut self, value: f64) {
+        put_nine_digits(&mut self.0, value);
     }
 
     #[inline(always)]
     fn price(&mut self, price: Price) {
         const PAISA: u64 = Price::SCALE.unsigned_abs() / 100;
-        if price.raw() < 0 {
-            self.raw("-");
-        }
-        let magnitude = price.raw().unsigned_abs();
-        let (paise, finer) = (magnitude / PAISA, magnitude % PAISA);
-        self.unsigned(paise / 100);
-        if finer == 0 {
-            let (text, used) = HUNDREDTHS[(paise % 100) as usize];
-            self.room.put_padded(text, usize::from(used));
+        // Below zero it is a huge number here.
+        let raw = price.raw().cast_unsigned();
+        let paise = raw / PAISA;
+        if paise < 100_000_000 && paise * PAISA == raw {
+            put_hundredths(&mut self.0, paise as u32);
         } else {
-            let (text, used) = fine_fraction((magnitude % Price::SCALE.unsigned_abs()) as u32);
-            self.room.put_padded(text, used);
+            let (text, used) = long_price(price);
+            self.0.put_padded(text, used);
         }
+    }
+
+    #[inline(always)]
+    fn levels(&mut self, levels: &[DepthLevel; 5]) {
+        self.raw(piece!("[{\"quantity\":"));
+        for (index, level) in levels.iter().enumerate() {
+            if index > 0 {
+                self.raw(piece!("},{\"quantity\":"));
+            }
+            put_unsigned(&mut self.0, u64::from(level.quantity));
+            self.raw(piece!(",\"price\":"));
+            self.price(level.price);
+            self.raw(piece!(",\"orders\":"));
+            put_unsigned(&mut self.0, u64::from(level.orders));
+        }
+        self.raw(piece!("}]"));
+    }
+
+    #[inline(always)]
+    fn carry(&mut self, carry: &Carry, memo: &mut Memo) {
+        let (text, used) = memo.text_of::<Json>(carry);
+        self.0.put_padded(*text, used);
     }
 
     #[inline(always)]
     fn boolean(&mut self, value: bool) {
-        self.raw(if value { "true" } else { "false" });
+        self.raw(if value { piece!("true") } else { piece!("false") });
     }
 
     #[inline(always)]
     fn null(&mut self) {
-        self.raw("null");
-    }
-}
-
-impl Memo {
-    fn of(value: f64) -> Self {
-        let mut buffer = zmij::Buffer::new();
-        let written = if value.is_finite() { buffer.format_finite(value) } else { "null" };
-        let len = written.len().min(DOUBLE);
-        let mut text = [0; DOUBLE];
-        text[..len].copy_from_slice(&written.as_bytes()[..len]);
-        Self { bits: value.to_bits(), text, len }
-    }
-}
-
-impl Default for Memo {
-    fn default() -> Self {
-        Self::of(0.0)
+        self.raw(piece!("null"));
     }
 }
