@@ -3,6 +3,7 @@
 //! Synchronous: no socket, no timer. Kite acknowledges nothing and forgets everything when a connection ends
 //! (protocol section 17.2), so this is the only place that knows.
 
+mod habit;
 mod holes;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use market_model::{
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use self::habit::Habit;
 use self::holes::{Holes, Seen};
 
 /// How many subscriptions stand where.
@@ -61,6 +63,7 @@ struct Entry {
     /// It was silent on this socket before, and its commands were sent a second time.
     resent: bool,
     seen: Seen,
+    habit: Habit,
 }
 
 // === impl SubscriptionCounts ===
@@ -134,6 +137,7 @@ impl SubscriptionLedger {
                     sent_at: None,
                     resent: false,
                     seen: Seen::Never,
+                    habit: Habit::default(),
                 };
                 self.wanted.insert(wish.token, fresh);
                 self.changes.push(SubscriptionChange {
@@ -210,8 +214,10 @@ impl SubscriptionLedger {
         let Some(entry) = self.wanted.get_mut(&token) else {
             return false;
         };
-        if let Seen::Lost(from) = std::mem::replace(&mut entry.seen, Seen::At(at)) {
-            self.holes.end(token, from, at);
+        match std::mem::replace(&mut entry.seen, Seen::At(at)) {
+            Seen::At(before) => entry.habit.ticked(at.saturating_since(before)),
+            Seen::Lost(from) => self.holes.end(token, from, at),
+            Seen::Never => {}
         }
         let asked = match entry.state {
             SubscriptionState::Live => false,
@@ -253,11 +259,15 @@ impl SubscriptionLedger {
             .collect();
         silent.sort_unstable();
         for token in silent {
-            self.change(token, SubscriptionState::Silent);
-            let entry = self.wanted.get_mut(&token);
-            if entry.is_some_and(|entry| !std::mem::replace(&mut entry.resent, true)) {
-                self.repeats.insert(token);
-            }
+            self.silence(token);
+        }
+    }
+
+    fn silence(&mut self, token: InstrumentToken) {
+        self.change(token, SubscriptionState::Silent);
+        let entry = self.wanted.get_mut(&token);
+        if entry.is_some_and(|entry| !std::mem::replace(&mut entry.resent, true)) {
+            self.repeats.insert(token);
         }
     }
 

@@ -236,10 +236,11 @@ impl Connection {
 
     fn report(&mut self, now: Instant) {
         self.ledger.sweep(now);
+        let wall = self.now();
+        self.ledger.sweep_stopped(wall, &self.orders.sessions.borrow());
         self.report_subscriptions();
         self.report_damage();
         self.watch_rate(now);
-        let wall = self.now();
         self.outlet.settle(wall);
         self.publish(wall);
     }
