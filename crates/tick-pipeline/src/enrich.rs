@@ -19,7 +19,7 @@ use crate::market::Market;
 use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
 use crate::validate::ValidTick;
 use chain::{Chain, NONE};
-use live::{Live, Role, Shown};
+use live::{Live, Role, Shown, Value};
 use quote::Quote;
 use solve::Solver;
 
@@ -76,6 +76,8 @@ pub struct Enricher {
     /// By slot: position in `live`, or `NONE`.
     index: Vec<u32>,
     live: Vec<Live>,
+    /// By the same positions.
+    values: Vec<Value>,
     pending: Vec<u32>,
     chains: Vec<Chain>,
     chains_of: FxHashMap<UnderlyingId, Vec<u32>>,
@@ -106,6 +108,7 @@ impl Enricher {
             index: vec![NONE; market.catalog().len()],
             market,
             live: Vec::new(),
+            values: Vec::new(),
             pending: Vec::new(),
             chains: Vec::new(),
             chains_of: FxHashMap::default(),
@@ -129,12 +132,12 @@ impl Enricher {
     pub fn set_market(&mut self, market: Market) {
         let mut old = std::mem::replace(self, Self::new(self.config.clone(), market));
         self.conflated = old.conflated;
-        for before in old.live {
-            let Some(slot) = self.market.catalog().slot(before.tick.token) else {
+        for (before, value) in old.live.into_iter().zip(old.values) {
+            let Some(slot) = self.market.catalog().slot(value.tick.token) else {
                 continue;
             };
-            let at = self.admit(slot, &before.tick, before.ts_recv, before.connection);
-            self.live[at].greeks = before.greeks;
+            let at = self.admit(slot, &value.tick, before.ts_recv, before.connection);
+            self.values[at].greeks = value.greeks;
             self.live[at].shown = before.shown;
             self.live[at].forward_stale = before.forward_stale;
             self.live[at].leg_stale = before.leg_stale;
@@ -143,7 +146,7 @@ impl Enricher {
             {
                 to.inherit(from);
             }
-            self.spread(at, &before.tick);
+            self.spread(at, &value.tick);
             if let Some((cause, since)) = before.stale {
                 self.make_stale(at, cause, since);
             }
@@ -190,7 +193,7 @@ impl Enricher {
     pub fn snapshot(&self, slot: InstrumentSlot) -> Option<Snapshot> {
         let at = self.position(slot)?;
         let live = &self.live[at];
-        Some(live.snapshot(live.pending.unwrap_or(SnapshotCause::Tick)))
+        Some(live.snapshot(&self.values[at], live.pending.unwrap_or(SnapshotCause::Tick)))
     }
 
     /// Whether the instrument waits to be published already.
@@ -208,6 +211,24 @@ impl Enricher {
         [vouch.map(turn), chain].into_iter().flatten().min()
     }
 
+    /// Reads once what the ticks of a frame will need, so that the waits for memory overlap instead of adding up.
+    pub(crate) fn fetch(&self, slots: &[Option<InstrumentSlot>]) {
+        let mut seen = 0;
+        for at in slots.iter().flatten().filter_map(|slot| self.position(*slot)) {
+            let live = &self.live[at];
+            seen |= live.tick_count | self.values[at].fetch();
+            if let Role::Option { row, .. } = live.role {
+                // Greeks are written to both options of the strike.
+                for (_, leg) in self.chains[live.chain as usize].live(row as usize) {
+                    let (live, value) = (self.live.get(leg as usize), self.values.get(leg as usize));
+                    seen |= live.map_or(0, |live| live.tick_count);
+                    seen |= value.map_or(0, |value| u32::from(value.greeks == GreeksState::NotAnOption));
+                }
+            }
+        }
+        std::hint::black_box(seen);
+    }
+
     /// Takes a tick that arrived on the `connection`-th of the caller's connections; it is current now whatever was
     /// said before.
     pub fn apply(&mut self, tick: &ValidTick<'_>, ts_recv: UnixNanos, connection: u16) {
@@ -215,8 +236,8 @@ impl Enricher {
             Some(at) => at,
             None => self.admit(tick.slot(), tick.tick(), ts_recv, connection),
         };
+        self.values[at].tick = *tick.tick();
         let live = &mut self.live[at];
-        live.tick = *tick.tick();
         live.ts_recv = ts_recv;
         live.connection = connection;
         if live.stale.take().is_some() {
@@ -261,7 +282,7 @@ impl Enricher {
             let live = &mut self.live[at];
             if live.connection == connection && live.stale.is_some_and(|(known, _)| known == cause) {
                 live.stale = None;
-                let tick = live.tick;
+                let tick = self.values[at].tick;
                 self.stale -= 1;
                 self.spread(at, &tick);
                 self.want(at, SnapshotCause::Staleness);
@@ -295,10 +316,10 @@ impl Enricher {
     pub fn drain(&mut self, mut each: impl FnMut(Snapshot)) {
         self.ticks_pending = 0;
         for at in self.pending.drain(..) {
-            let live = &mut self.live[at as usize];
+            let (live, value) = (&mut self.live[at as usize], &self.values[at as usize]);
             if let Some(cause) = live.pending.take() {
-                live.shown = Shown::of(&live.greeks);
-                each(live.snapshot(cause));
+                live.shown = Shown::of(&value.greeks);
+                each(live.snapshot(value, cause));
                 live.tick_count = 0;
             }
         }
@@ -338,8 +359,8 @@ impl Enricher {
         let mut local = NONE;
         let greeks = match role {
             Role::Option { underlying, chain, row, side } => {
-                let chain = self.chain_of(underlying, chain);
-                self.chains[chain].admit(row, side, at as u32);
+                let chain = self.chain_of(underlying, chain as usize);
+                self.chains[chain].admit(row as usize, side, at as u32);
                 local = chain as u32;
                 GreeksState::Absent(NoGreeks::NoForward)
             }
@@ -352,15 +373,14 @@ impl Enricher {
             }
             Role::Alone => GreeksState::NotAnOption,
         };
+        self.values.push(Value { tick: *tick, greeks });
         self.live.push(Live {
             slot,
-            tick: *tick,
             ts_recv,
             connection,
             role,
             chain: local,
             moved: false,
-            greeks,
             shown: Shown::of(&greeks),
             stale: None,
             forward_stale: false,
@@ -392,7 +412,7 @@ impl Enricher {
             Role::Alone => {}
             Role::Option { row, side, .. } => {
                 let chain = live.chain as usize;
-                self.chains[chain].quote(row, side, Quote::of(tick));
+                self.chains[chain].quote(row as usize, side, Quote::of(tick));
                 self.queue(chain);
             }
             Role::Spot(underlying) | Role::Future(underlying, _) => {
@@ -418,7 +438,7 @@ impl Enricher {
             Role::Alone => {}
             Role::Option { row, side, .. } => {
                 let chain = live.chain as usize;
-                self.chains[chain].mark_stale(row, side);
+                self.chains[chain].mark_stale(row as usize, side);
                 self.queue(chain);
             }
             Role::Spot(underlying) | Role::Future(underlying, _) => self.queue_all(underlying),
@@ -463,14 +483,14 @@ impl Enricher {
             if live.stale.is_some() {
                 continue;
             }
-            let quote = Quote::of(&live.tick);
+            let quote = Quote::of(&self.values[at as usize].tick);
             match live.role {
                 Role::Spot(underlying) if quote.last > 0.0 => {
                     self.market.forwards().set_spot(underlying, quote.last, wall);
                 }
                 Role::Future(underlying, position) => {
                     if let Some((price, _)) = quote.price(&self.config.spread) {
-                        self.market.forwards().set_future(underlying, position, price, wall);
+                        self.market.forwards().set_future(underlying, position as usize, price, wall);
                     }
                 }
                 _ => {}

@@ -40,6 +40,8 @@ pub struct Pipeline {
     /// By slot: the topic its snapshots go to, once it has ticked.
     topics: Vec<Option<TopicId>>,
     connections: Vec<ConnectionId>,
+    /// Of the ticks of the frame being pushed.
+    slots: Vec<Option<InstrumentSlot>>,
     pending_since: Option<Instant>,
     health: VecDeque<Arc<HealthRecord>>,
     health_seq: u64,
@@ -89,6 +91,7 @@ impl Pipeline {
             markets: None,
             market_due: false,
             connections: Vec::new(),
+            slots: Vec::new(),
             pending_since: None,
             health: VecDeque::new(),
             health_seq: 0,
@@ -232,8 +235,11 @@ impl Pipeline {
     fn push_frame(&mut self, frame: &TickFrame, now: Instant) {
         let connection = self.connection(&frame.connection);
         let mut newest_event = None;
-        for tick in &frame.ticks {
-            let valid = match self.validator.check(tick) {
+        let mut slots = std::mem::take(&mut self.slots);
+        self.validator.fetch(&frame.ticks, &mut slots);
+        self.enricher.fetch(&slots);
+        for (tick, slot) in frame.ticks.iter().zip(&slots) {
+            let valid = match self.validator.check_at(*slot, tick) {
                 Ok(valid) => valid,
                 Err(reason) => {
                     self.counts.rejected[reason.index()] += 1;
@@ -252,6 +258,7 @@ impl Pipeline {
             }
             self.enricher.apply(&valid, frame.ts_recv, connection);
         }
+        self.slots = slots;
         self.counts.ticks += frame.ticks.len() as u64;
         self.metrics.ticks.increment(frame.ticks.len() as u64);
         if let Some(at) = newest_event {

@@ -214,13 +214,31 @@ impl Validator {
     /// # Errors
     /// The first [`TickRejected`] that applies; the tick then changes nothing.
     pub fn check<'t>(&mut self, tick: &'t Tick) -> Result<ValidTick<'t>, TickRejected> {
-        let slot = self.catalog().slot(tick.token).ok_or(TickRejected::UnknownToken)?;
+        self.check_at(self.catalog().slot(tick.token), tick)
+    }
+
+    /// As [`check`](Self::check), given what the catalog says of the token.
+    pub(crate) fn check_at<'t>(
+        &mut self,
+        slot: Option<InstrumentSlot>,
+        tick: &'t Tick,
+    ) -> Result<ValidTick<'t>, TickRejected> {
+        let slot = slot.ok_or(TickRejected::UnknownToken)?;
         self.check_price(slot, tick)?;
         if tick.depth().is_some_and(Depth::is_crossed) && !self.may_cross(slot) {
             return Err(TickRejected::CrossedBook);
         }
         self.check_time(slot, tick)?;
         Ok(ValidTick { slot, tick })
+    }
+
+    /// Looks the instruments of a frame up and reads once what its checks will need, so that the waits for memory
+    /// overlap instead of adding up.
+    pub(crate) fn fetch(&self, ticks: &[Tick], slots: &mut Vec<Option<InstrumentSlot>>) {
+        slots.clear();
+        slots.extend(ticks.iter().map(|tick| self.catalog().slot(tick.token)));
+        let known = slots.iter().flatten().map(|slot| self.known[slot.index()].newest.0);
+        std::hint::black_box(known.fold(0, |seen, newest| seen | newest));
     }
 
     fn catalog(&self) -> &Arc<InstrumentCatalog> {

@@ -25,8 +25,7 @@ pub(super) struct Chain {
     pub(super) future: Option<(usize, InstrumentSlot)>,
     pub(super) spot: Option<InstrumentSlot>,
     pub(super) strikes: Vec<f64>,
-    calls: Side,
-    puts: Side,
+    rows: Vec<Row>,
     row_dirty: Vec<bool>,
     pub(super) dirty_rows: Vec<u32>,
     /// Whether the chain is on the list of those to look at.
@@ -60,12 +59,20 @@ pub(super) struct Parity {
     dirty: bool,
 }
 
-/// One side of every strike.
-#[derive(Debug)]
-struct Side {
-    live: Vec<u32>,
-    quotes: Vec<Quote>,
-    stale: Vec<bool>,
+/// Call and put of one strike, in one cache line.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+struct Row {
+    call: Leg,
+    put: Leg,
+}
+
+/// One option of a strike.
+#[derive(Debug, Clone)]
+struct Leg {
+    quote: Quote,
+    live: u32,
+    stale: bool,
 }
 
 /// The price a strike's volatility is read from.
@@ -79,15 +86,33 @@ pub(super) enum Pick {
     Nothing,
 }
 
-// === impl Side ===
+// === impl Row ===
 
-impl Side {
-    fn new(rows: usize) -> Self {
-        Self { live: vec![NONE; rows], quotes: vec![Quote::NONE; rows], stale: vec![false; rows] }
+impl Row {
+    const NONE: Self = Self { call: Leg::NONE, put: Leg::NONE };
+
+    fn leg(&self, side: OptionSide) -> &Leg {
+        match side {
+            OptionSide::Call => &self.call,
+            OptionSide::Put => &self.put,
+        }
     }
 
-    fn fresh_quote(&self, row: usize) -> &Quote {
-        if self.stale[row] { &Quote::NONE } else { &self.quotes[row] }
+    fn leg_mut(&mut self, side: OptionSide) -> &mut Leg {
+        match side {
+            OptionSide::Call => &mut self.call,
+            OptionSide::Put => &mut self.put,
+        }
+    }
+}
+
+// === impl Leg ===
+
+impl Leg {
+    const NONE: Self = Self { quote: Quote::NONE, live: NONE, stale: false };
+
+    fn fresh_quote(&self) -> &Quote {
+        if self.stale { &Quote::NONE } else { &self.quote }
     }
 }
 
@@ -105,8 +130,7 @@ impl Chain {
             future: pricing_future(catalog, underlying, position),
             spot: underlying.spot,
             strikes: chain.rows.iter().map(|row| row.strike.to_f64()).collect(),
-            calls: Side::new(rows),
-            puts: Side::new(rows),
+            rows: vec![Row::NONE; rows],
             row_dirty: vec![false; rows],
             dirty_rows: Vec::with_capacity(rows),
             queued: false,
@@ -120,7 +144,7 @@ impl Chain {
 
     /// The option at `row` is the `live`-th instrument this worker sees.
     pub(super) fn admit(&mut self, row: usize, side: OptionSide, live: u32) {
-        self.side_mut(side).live[row] = live;
+        self.rows[row].leg_mut(side).live = live;
     }
 
     /// Goes on with the forward that the same chain had in another catalog, so that a reload does not lose it until
@@ -134,15 +158,15 @@ impl Chain {
 
     /// A quote arrived, and is current.
     pub(super) fn quote(&mut self, row: usize, side: OptionSide, quote: Quote) {
-        let column = self.side_mut(side);
-        column.quotes[row] = quote;
-        column.stale[row] = false;
+        let leg = self.rows[row].leg_mut(side);
+        leg.quote = quote;
+        leg.stale = false;
         self.touch(row);
     }
 
     /// The quote is no longer current.
     pub(super) fn mark_stale(&mut self, row: usize, side: OptionSide) {
-        self.side_mut(side).stale[row] = true;
+        self.rows[row].leg_mut(side).stale = true;
         self.touch(row);
     }
 
@@ -161,11 +185,12 @@ impl Chain {
 
     /// The call and put of a row, as far as this worker sees them.
     pub(super) fn live(&self, row: usize) -> [(OptionSide, u32); 2] {
-        [(OptionSide::Call, self.calls.live[row]), (OptionSide::Put, self.puts.live[row])]
+        let row = &self.rows[row];
+        [(OptionSide::Call, row.call.live), (OptionSide::Put, row.put.live)]
     }
 
     pub(super) fn has_live(&self, row: usize) -> bool {
-        self.calls.live[row] != NONE || self.puts.live[row] != NONE
+        self.live(row).into_iter().any(|(_, live)| live != NONE)
     }
 
     /// The out-of-the-money side when it has a price, else the other. At the forward itself the call is taken.
@@ -176,9 +201,9 @@ impl Chain {
             OptionSide::Put => OptionSide::Call,
         };
         for side in [out, other] {
-            let column = self.side(side);
-            if let Some((price, quality)) = column.quotes[row].price(rule) {
-                if column.stale[row] {
+            let leg = self.rows[row].leg(side);
+            if let Some((price, quality)) = leg.quote.price(rule) {
+                if leg.stale {
                     return Pick::Keep;
                 }
                 let quality = if side == out { quality } else { Quality::InTheMoneySide };
@@ -203,7 +228,7 @@ impl Chain {
             None => 0..0,
         };
         for row in self.parity.window.clone() {
-            let (call, put) = (self.calls.fresh_quote(row), self.puts.fresh_quote(row));
+            let (call, put) = (self.rows[row].call.fresh_quote(), self.rows[row].put.fresh_quote());
             if call.has_both() && put.has_both() {
                 quotes.push(ParityQuote {
                     strike: self.strikes[row],
@@ -219,7 +244,7 @@ impl Chain {
     /// Without any idea of the forward: the strike at which call and put cost most nearly the same.
     fn closest_pair(&self) -> Option<usize> {
         let distance = |row: usize| {
-            let (call, put) = (self.calls.fresh_quote(row), self.puts.fresh_quote(row));
+            let (call, put) = (self.rows[row].call.fresh_quote(), self.rows[row].put.fresh_quote());
             (call.bid + call.ask - put.bid - put.ask).abs()
         };
         (0..self.strikes.len())
@@ -227,20 +252,6 @@ impl Chain {
             .filter(|(_, distance)| !distance.is_nan())
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(row, _)| row)
-    }
-
-    fn side(&self, side: OptionSide) -> &Side {
-        match side {
-            OptionSide::Call => &self.calls,
-            OptionSide::Put => &self.puts,
-        }
-    }
-
-    fn side_mut(&mut self, side: OptionSide) -> &mut Side {
-        match side {
-            OptionSide::Call => &mut self.calls,
-            OptionSide::Put => &mut self.puts,
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What this worker knows about one instrument that has ticked.
 
 use market_model::{
-    InstrumentCatalog, InstrumentKind, InstrumentSlot, OptionSide, Tick, Underlying, UnderlyingId, UnixNanos,
+    Depth, InstrumentCatalog, InstrumentKind, InstrumentSlot, OptionSide, Tick, TickBody, Underlying,
+    UnderlyingId, UnixNanos,
 };
 
 use super::EnrichmentConfig;
@@ -10,11 +11,10 @@ use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCa
 /// Position of a feed connection in the pipeline's own list.
 pub(crate) type ConnectionIndex = u16;
 
-/// The state of one instrument.
+/// The state of one instrument: what every tick reads, two cache lines. What it only writes is in [`Value`].
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) slot: InstrumentSlot,
-    pub(super) tick: Tick,
     pub(super) ts_recv: UnixNanos,
     pub(super) connection: ConnectionIndex,
     pub(super) role: Role,
@@ -22,7 +22,6 @@ pub(super) struct Live {
     pub(super) chain: u32,
     /// Whether a spot or future moved since the board was last written.
     pub(super) moved: bool,
-    pub(super) greeks: GreeksState,
     /// Why the tick itself is not current, and since when.
     pub(super) stale: Option<(StaleCause, UnixNanos)>,
     pub(super) forward_stale: bool,
@@ -34,6 +33,13 @@ pub(super) struct Live {
     pub(super) pending: Option<SnapshotCause>,
     /// Ticks since it was last published.
     pub(super) tick_count: u32,
+}
+
+/// The newest values of one instrument.
+#[derive(Debug)]
+pub(super) struct Value {
+    pub(super) tick: Tick,
+    pub(super) greeks: GreeksState,
 }
 
 /// As much of published Greeks as is needed to tell whether they have moved.
@@ -52,17 +58,17 @@ pub(super) enum Role {
     /// What derivatives are written on.
     Spot(UnderlyingId),
     /// A future, by its position among the underlying's.
-    Future(UnderlyingId, usize),
+    Future(UnderlyingId, u32),
     /// An option, by its chain's position in the underlying and its row.
-    Option { underlying: UnderlyingId, chain: usize, row: usize, side: OptionSide },
+    Option { underlying: UnderlyingId, chain: u32, row: u32, side: OptionSide },
 }
 
 // === impl Live ===
 
 impl Live {
     /// Whether the Greeks differ from those last published by enough to publish them without a tick.
-    pub(super) fn greeks_moved(&self, config: &EnrichmentConfig) -> bool {
-        match (&self.greeks, self.shown) {
+    pub(super) fn greeks_moved(&self, greeks: &GreeksState, config: &EnrichmentConfig) -> bool {
+        match (greeks, self.shown) {
             (GreeksState::Known(now), Shown::Known { forward, source, iv, t_years }) => {
                 now.forward_source != source
                     || (now.forward - forward).abs() > config.refresh_forward_move * forward
@@ -73,18 +79,32 @@ impl Live {
         }
     }
 
-    pub(super) fn snapshot(&self, cause: SnapshotCause) -> Snapshot {
+    pub(super) fn snapshot(&self, value: &Value, cause: SnapshotCause) -> Snapshot {
         let forward = (self.forward_stale || self.leg_stale).then_some(StaleCause::Forward);
         Snapshot {
             slot: self.slot,
-            tick: self.tick,
+            tick: value.tick,
             ts_recv: self.ts_recv,
-            ts_event: self.tick.exchange_timestamp(),
-            greeks: self.greeks,
+            ts_event: value.tick.exchange_timestamp(),
+            greeks: value.greeks,
             stale: self.stale.map(|(cause, _)| cause).or(forward),
             cause,
             tick_count: self.tick_count,
         }
+    }
+}
+
+// === impl Value ===
+
+impl Value {
+    /// Reads something of every cache line that the next tick will be written to.
+    pub(super) fn fetch(&self) -> u32 {
+        let TickBody::Full(full) = &self.tick.body else {
+            return self.tick.token.0;
+        };
+        let Depth { buy, sell } = &full.depth;
+        let book = buy[0].quantity | buy[4].quantity | sell[1].quantity | sell[4].quantity;
+        book | full.oi | full.quote.volume_traded | full.quote.ohlc.low.raw() as u32
     }
 }
 
@@ -113,11 +133,11 @@ impl Role {
         let underlying = catalog.underlying(id);
         match &catalog.get(slot).kind {
             InstrumentKind::Option { strike, side, expiry } => {
-                let place = underlying.chains.iter().enumerate().find_map(|(position, chain)| {
+                let place = (0..).zip(&underlying.chains).find_map(|(position, chain)| {
                     let same = chain.expiry.date == expiry.date;
                     let row =
                         same.then(|| chain.rows.binary_search_by_key(strike, |row| row.strike).ok())??;
-                    Some((position, row))
+                    Some((position, row as u32))
                 });
                 match place {
                     Some((chain, row)) => Self::Option { underlying: id, chain, row, side: *side },
@@ -126,7 +146,7 @@ impl Role {
             }
             InstrumentKind::Future { .. } => {
                 let position = underlying.futures.iter().position(|future| *future == slot);
-                position.map_or(Self::Alone, |position| Self::Future(id, position))
+                position.map_or(Self::Alone, |position| Self::Future(id, position as u32))
             }
             _ if underlying.spot == Some(slot) && has_derivatives(underlying) => Self::Spot(id),
             _ => Self::Alone,

@@ -7,6 +7,7 @@ use option_greeks::implied_forward;
 
 use super::chain::{Basis, NONE};
 use super::forward::Offer;
+use super::solve::Targets;
 use super::{Enricher, Refreshed};
 use crate::market::SharedValue;
 use crate::snapshot::{GreeksState, NoGreeks, SnapshotCause};
@@ -80,15 +81,15 @@ impl Enricher {
         match basis {
             Ok(basis) => {
                 let config = &self.config;
-                let turned = &mut self.turned;
-                let rows = &self.rows;
-                self.solver.solve(chain, rows, basis, config.rate, &config.spread, &mut self.live, turned);
+                let (live, values) = (&mut self.live, &mut self.values);
+                let mut targets = Targets { live, values, turned: &mut self.turned };
+                self.solver.solve(chain, &self.rows, basis, config.rate, &config.spread, &mut targets);
             }
             Err(reason) => {
                 for &row in &self.rows {
                     for (_, index) in chain.live(row as usize) {
                         if index != NONE {
-                            self.live[index as usize].greeks = GreeksState::Absent(*reason);
+                            self.values[index as usize].greeks = GreeksState::Absent(*reason);
                         }
                     }
                 }
@@ -116,7 +117,8 @@ impl Enricher {
                     continue;
                 }
                 let live = &self.live[index as usize];
-                let wanted = cause == SnapshotCause::Staleness || live.greeks_moved(&self.config);
+                let greeks = &self.values[index as usize].greeks;
+                let wanted = cause == SnapshotCause::Staleness || live.greeks_moved(greeks, &self.config);
                 if wanted && live.stale.is_none() {
                     self.want(index as usize, cause);
                 }

@@ -7,7 +7,7 @@ use option_greeks::{
 };
 
 use super::chain::{Basis, Chain, NONE, Pick};
-use super::live::Live;
+use super::live::{Live, Value};
 use super::quote::SpreadRule;
 use crate::snapshot::{GreeksState, NoGreeks, OptionGreeks, Quality};
 
@@ -25,6 +25,14 @@ pub(super) struct Solver {
     /// Filled only when a strike had to be read from its in-the-money side.
     other: Columns,
     has_other: bool,
+}
+
+/// What the results are written to.
+pub(super) struct Targets<'a> {
+    pub(super) live: &'a mut [Live],
+    pub(super) values: &'a mut [Value],
+    /// Gets those options whose other side of the strike, which they depend on, became stale or current.
+    pub(super) turned: &'a mut Vec<u32>,
 }
 
 /// What put-call parity says of the other side of a strike.
@@ -61,9 +69,7 @@ struct Columns {
 // === impl Solver ===
 
 impl Solver {
-    /// Computes the Greeks of `rows` on one basis and writes them to the instruments. Lists in `turned` those whose
-    /// other side of the strike, which they depend on, became stale or current.
-    #[expect(clippy::too_many_arguments, reason = "parts of one enricher, borrowed apart")]
+    /// Computes the Greeks of `rows` on one basis and writes them to the instruments.
     pub(super) fn solve(
         &mut self,
         chain: &Chain,
@@ -71,10 +77,9 @@ impl Solver {
         basis: &Basis,
         rate: f64,
         rule: &SpreadRule,
-        live: &mut [Live],
-        turned: &mut Vec<u32>,
+        to: &mut Targets<'_>,
     ) {
-        self.collect(chain, rows, basis, rule, live, turned);
+        self.collect(chain, rows, basis, rule, to);
         if self.rows.is_empty() {
             return;
         }
@@ -87,9 +92,8 @@ impl Solver {
             for ((side, index), (kind, state)) in chain.live(self.rows[at] as usize).into_iter().zip(states) {
                 debug_assert_eq!(kind, kind_of(side));
                 if index != NONE {
-                    let live = &mut live[index as usize];
-                    live.greeks = state;
-                    live.forward_stale = basis.forward.stale;
+                    to.values[index as usize].greeks = state;
+                    to.live[index as usize].forward_stale = basis.forward.stale;
                 }
             }
         }
@@ -101,8 +105,7 @@ impl Solver {
         rows: &[u32],
         basis: &Basis,
         rule: &SpreadRule,
-        live: &mut [Live],
-        turned: &mut Vec<u32>,
+        to: &mut Targets<'_>,
     ) {
         self.has_other = false;
         self.rows.clear();
@@ -115,10 +118,11 @@ impl Solver {
             let pick = chain.pick(row as usize, basis.forward.value, rule);
             let leg_stale = matches!(pick, Pick::Keep);
             for (_, index) in chain.live(row as usize) {
-                if index != NONE
-                    && std::mem::replace(&mut live[index as usize].leg_stale, leg_stale) != leg_stale
-                {
-                    turned.push(index);
+                if index != NONE {
+                    let before = &mut to.live[index as usize].leg_stale;
+                    if std::mem::replace(before, leg_stale) != leg_stale {
+                        to.turned.push(index);
+                    }
                 }
             }
             match pick {
@@ -136,7 +140,7 @@ impl Solver {
                 Pick::Nothing => {
                     for (_, index) in chain.live(row as usize) {
                         if index != NONE {
-                            live[index as usize].greeks = GreeksState::Absent(NoGreeks::NoPrice);
+                            to.values[index as usize].greeks = GreeksState::Absent(NoGreeks::NoPrice);
                         }
                     }
                 }

@@ -305,7 +305,7 @@ fn every_kind_of_trouble_marks_what_it_concerns() {
         [Some(StaleCause::TokenSilent), Some(StaleCause::Unsubscribed), None],
     );
     let collapsed = Some(StaleCause::RateCollapse);
-    check(|bench| collapse(bench), [collapsed, collapsed, None]);
+    check(collapse, [collapsed, collapsed, None]);
     let lost = Some(StaleCause::TokenLost);
     check(
         |_| FeedEvent::TokenLost(TokenLoss { account: "acct".into(), detail: "403".into() }),
