@@ -45,8 +45,8 @@ pub use error::KiteError;
 pub use rest::{KiteRest, RestError};
 pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
-    ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus, Endpoint,
-    FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot, SubscriptionCounts, TapKind,
-    TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle, TickerMetrics, TickerStatus,
-    TickerStreams, plan_connections,
+    AddressFamily, ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus,
+    Endpoint, FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot, SocketConfig,
+    SubscriptionCounts, TapKind, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle,
+    TickerMetrics, TickerStatus, TickerStreams, plan_connections, roots_from_pem,
 };

@@ -22,6 +22,7 @@ mod socket;
 mod status;
 mod tap;
 mod text;
+mod tls;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 pub use self::config::{RateCollapseAction, TickerConfig, TickerCredentials};
-pub use self::connect::{ByteStream, Connect, TcpTls};
+pub use self::connect::{AddressFamily, ByteStream, Connect, SocketConfig, TcpTls};
 pub use self::endpoint::Endpoint;
 pub use self::ledger::SubscriptionCounts;
 pub use self::metrics::TickerMetrics;
@@ -47,6 +48,7 @@ pub use self::plan::{ConnectionLimits, ConnectionPlan, plan_connections};
 pub use self::rate::{RateProfile, RateProfileError, RateSlot};
 pub use self::status::{ConnectionState, ConnectionStatus, TickerStatus};
 pub use self::tap::{FrameTap, TapKind};
+pub use self::tls::roots_from_pem;
 
 use self::connection::{Connection, Orders, Shared};
 use self::endpoint::TickerUrl;
@@ -121,7 +123,7 @@ impl Ticker {
         clock: Arc<dyn Clock>,
         metrics: TickerMetrics,
     ) -> Result<(Self, TickerHandle, TickerStreams), KiteError> {
-        let connector = TcpTls::new(&config.extra_roots)?;
+        let connector = TcpTls::new(&config.extra_roots)?.with_sockets(config.sockets);
         Self::with_connector(config, account, credentials, clock, metrics, Arc::new(connector))
     }
 

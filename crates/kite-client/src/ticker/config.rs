@@ -6,6 +6,7 @@ use std::time::Duration;
 use resilience::BackoffConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use crate::ticker::connect::SocketConfig;
 use crate::ticker::plan::ConnectionLimits;
 use crate::{AccessToken, ApiKey, KiteError};
 
@@ -62,6 +63,8 @@ pub struct TickerConfig {
     pub max_message_bytes: usize,
     /// Roots trusted beside the public ones; for a simulator or a proxy with a certificate of its own.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How sockets are made.
+    pub sockets: SocketConfig,
 }
 
 /// What is done when the rate of a connection has collapsed.
@@ -124,6 +127,7 @@ impl Default for TickerConfig {
             // 3000 full packets are 558 KB.
             max_message_bytes: 1 << 20,
             extra_roots: Vec::new(),
+            sockets: SocketConfig::default(),
         }
     }
 }
@@ -171,6 +175,7 @@ impl fmt::Debug for TickerConfig {
             .field("ping_every", &self.ping_every)
             .field("backoff", &self.backoff)
             .field("feed_capacity", &self.feed_capacity)
+            .field("sockets", &self.sockets)
             .field("extra_roots", &self.extra_roots.len())
             .finish_non_exhaustive()
     }

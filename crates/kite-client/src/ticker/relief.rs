@@ -3,6 +3,8 @@
 //! It needs a second socket for a moment, so it is done only while the account has fewer open than it may have;
 //! otherwise the former one is closed first, and the hole is told.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use market_model::{DisconnectReason, FeedEvent};
@@ -231,39 +233,54 @@ impl Connection {
         self.report_subscriptions();
     }
 
-    /// The socket that served ended as `end` says. Answers with the newcomer, when that can go on.
-    pub(crate) fn steps_in(
+    /// The socket that served `since` then ended as `end` says. Answers with the newcomer, when that can go on; waits for it when
+    /// it is being opened, and when that fails says so in `end`.
+    pub(crate) async fn steps_in(
         &mut self,
         relief: &mut Relief,
-        former: &Session,
+        since: Instant,
         end: &mut End,
     ) -> Option<Session> {
         let End::Later(reason) = end else { return None };
-        match std::mem::take(relief) {
+        if !matches!(relief, Relief::Dialling { .. } | Relief::Proving { .. }) {
+            return None;
+        }
+        let reason = reason.clone();
+        self.fell(since);
+        self.tell_reconnecting(reason, Duration::ZERO);
+        self.tries = 1;
+        let session = match std::mem::take(relief) {
+            Relief::Dialling { dial, until, .. } => {
+                let dialled = tokio::select! {
+                    () = self.orders.shutdown.cancelled() => {
+                        *end = End::Stop;
+                        return None;
+                    }
+                    dialled = timeout_at(until, dial) => dialled,
+                };
+                match dialled {
+                    Ok(Ok(opened)) => self.session(opened),
+                    Ok(Err(error)) => {
+                        *end = self.failed_handshake(error);
+                        return None;
+                    }
+                    Err(_elapsed) => {
+                        *end = End::Later(DisconnectReason::ConnectTimeout);
+                        return None;
+                    }
+                }
+            }
             Relief::Proving { session, .. } => {
-                let reason = reason.clone();
-                self.fell(former.since);
-                self.tell_reconnecting(reason, std::time::Duration::ZERO);
                 if let Some(mut overlap) = self.overlap.take() {
                     overlap.change_places(&mut self.ledger);
                 }
-                self.tries = 1;
-                self.stands(session.generation);
-                self.report_subscriptions();
-                Some(*session)
+                *session
             }
-            // It was to be replaced anyway, so nothing is gained by waiting.
-            Relief::Dialling { reason: asked, .. } => {
-                if matches!(asked, DisconnectReason::TokenRenewed | DisconnectReason::Requested) {
-                    *end = End::Again(reason.clone());
-                }
-                None
-            }
-            other => {
-                *relief = other;
-                None
-            }
-        }
+            _ => return None,
+        };
+        self.stands(session.generation);
+        self.report_subscriptions();
+        Some(session)
     }
 
     /// Ends what is under way: a newcomer is given up, and of a socket that was leaving is told that it left.

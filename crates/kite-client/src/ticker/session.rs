@@ -153,7 +153,7 @@ impl Connection {
                 turn = session.socket.turn() => self.turned(&mut session, turn).await,
             };
             let Some(mut end) = end else { continue };
-            if let Some(newcomer) = self.steps_in(&mut relief, &session, &mut end) {
+            if let Some(newcomer) = self.steps_in(&mut relief, session.since, &mut end).await {
                 session = newcomer;
                 continue;
             }

@@ -5,10 +5,12 @@
 mod chaos;
 mod feed;
 mod loopback;
+mod rate;
 mod reconnect;
 mod rig;
 mod rotation;
 mod server;
+mod storm;
 mod subscriptions;
 mod tap;
 mod token;

@@ -131,6 +131,26 @@ async fn a_newcomer_steps_in_when_the_old_socket_ends_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dial_under_way_is_used_when_the_old_socket_ends_first() {
+    let (mut rig, old) = standing(roomy()).await;
+    rig.handle.reconnect(0);
+    let stream = rig.kite.stream().await;
+    drop(old);
+    rig.expect(&["reconnecting 0 try 1 in 0ns: ClosedByServer(None)"]).await;
+    let mut new = Peer::upgrade(stream).await;
+    new.carries(&WANTED).await;
+    rig.expect(&["reconnected 0 after 1"]).await;
+    assert_eq!(rig.kite.dials(), 2, "no third handshake");
+    rig.handle.reconnect(0);
+    let stream = rig.kite.stream().await;
+    drop(new);
+    rig.expect(&["reconnecting 0 try 1 in 0ns: ClosedByServer(None)"]).await;
+    drop(stream);
+    let told = rig.news().await;
+    assert!(told.starts_with("reconnecting 0 try 2 in 1s"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nothing_trades_heartbeats_are_proof_enough() {
     let (mut rig, mut old) = standing(roomy()).await;
     rig.handle.reconnect(0);

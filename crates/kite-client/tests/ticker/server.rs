@@ -50,6 +50,24 @@ pub(crate) fn fake_kite() -> (FakeKite, MemoryConnect) {
     (FakeKite { dialled, dials, panic_next }, connector)
 }
 
+/// Answers a handshake with `status`, if the client still wants to know.
+pub(crate) async fn answer(stream: &mut DuplexStream, status: StatusCode) {
+    try_answer(stream, status, "").await;
+}
+
+async fn try_answer(stream: &mut DuplexStream, status: StatusCode, body: &str) -> bool {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => request.push(byte),
+            Err(_) => return false,
+        }
+    }
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).await.is_ok()
+}
+
 /// A tick that mode and token tell apart, as good as any.
 pub(crate) fn tick(token: u32, mode: Mode) -> Tick {
     Tick {
@@ -95,13 +113,7 @@ impl FakeKite {
     /// Answers the next dialled stream with `status` instead of an upgrade.
     pub(crate) async fn refuse(&mut self, status: StatusCode, body: &str) {
         let mut stream = self.stream().await;
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            request.push(stream.read_u8().await.expect("a request"));
-        }
-        let length = body.len();
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
-        stream.write_all(answer.as_bytes()).await.expect("an answer");
+        assert!(try_answer(&mut stream, status, body).await, "a client that listens");
     }
 
     pub(crate) fn dials(&self) -> usize {
@@ -113,6 +125,11 @@ impl FakeKite {
 
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn upgrade(stream: S) -> Self {
+        Self::try_upgrade(stream).await.expect("a websocket handshake")
+    }
+
+    /// `None` when the client went away.
+    pub(crate) async fn try_upgrade(stream: S) -> Option<Self> {
         let (mut uri, mut headers) = (Uri::default(), HeaderMap::new());
         #[expect(clippy::result_large_err, reason = "the signature is the library's")]
         let look = |request: &Request, response: Response| {
@@ -120,8 +137,8 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
             headers = request.headers().clone();
             Ok(response)
         };
-        let socket = accept_hdr_async(stream, look).await.expect("a websocket handshake");
-        Self { socket, uri, headers, carried: BTreeMap::new(), commands: Vec::new() }
+        let socket = accept_hdr_async(stream, look).await.ok()?;
+        Some(Self { socket, uri, headers, carried: BTreeMap::new(), commands: Vec::new() })
     }
 
     /// Reads commands until the server carries exactly `expected`.
