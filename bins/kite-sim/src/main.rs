@@ -37,18 +37,30 @@ fn main() -> ExitCode {
 }
 
 async fn serve(args: Args) -> ExitCode {
-    let listen = args.listen;
-    let config = args.into_config();
+    let (listen, tls, certificate) = (args.listen, args.tls, args.tls_certificate.clone());
+    let config = match args.into_config() {
+        Ok(config) => config,
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "kite-sim: {problem}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
     let apps = config.apps.clone();
     let simulator = match Simulator::bind(config, listen).await {
         Ok(simulator) => simulator,
-        Err(error @ SimError::Config { .. }) => {
+        Err(error @ (SimError::Config { .. } | SimError::Fault { .. })) => {
             fail(&error);
             return ExitCode::from(BAD_CONFIGURATION);
         }
         Err(error) => return fail(&error),
     };
-    if say(&args::welcome(simulator.addr(), &apps)).is_err() {
+    if let (Some(path), Some(pem)) = (certificate, simulator.certificate())
+        && let Err(error) = std::fs::write(&path, pem)
+    {
+        let _ = writeln!(std::io::stderr(), "kite-sim: cannot write {}: {error}", path.display());
+        return ExitCode::FAILURE;
+    }
+    if say(&args::welcome(simulator.addr(), &apps, tls)).is_err() {
         return ExitCode::FAILURE;
     }
     let shutdown = CancellationToken::new();

@@ -30,6 +30,8 @@ pub struct SimConfig {
     pub market: MarketConfig,
     /// Synthetic instruments for load, when wanted.
     pub load: Option<LoadConfig>,
+    /// A whole market for load, when wanted.
+    pub whole_market: Option<WholeMarket>,
     /// How many of the latest packets of each token `GET /sim/sent` remembers; 0 switches it off.
     pub sent_history: usize,
     /// Frames that may wait for a connection before it is dropped as too slow.
@@ -116,6 +118,20 @@ pub struct LoadConfig {
     pub ticks_per_second: f64,
 }
 
+/// Shares, futures and option chains as many as on all exchanges together, from packets made beforehand.
+///
+/// A share has the symbol `SIM` and four letters; three quarters of the instruments are shares with derivatives and
+/// these derivatives: three months of futures and of 61 strikes. Implied volatilities can be solved and agree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WholeMarket {
+    /// How many instruments.
+    pub instruments: u32,
+    /// How many packets per second when all of them are subscribed.
+    pub ticks_per_second: f64,
+    /// How often each connection gets a frame; in steps of 25 ms.
+    pub frame_every: Duration,
+}
+
 // === impl SimConfig ===
 
 impl SimConfig {
@@ -140,6 +156,20 @@ impl SimConfig {
                 return refuse("load instruments", "must be at most 200000");
             }
         }
+        if let Some(whole) = self.whole_market {
+            if !(100..=250_000).contains(&whole.instruments) {
+                return refuse("whole market instruments", "must be from 100 to 250000");
+            }
+            if !rate_is_fine(whole.rate()) {
+                return refuse(
+                    "whole market ticks_per_second",
+                    "must be from 0.1 to 40 times the instruments",
+                );
+            }
+            if whole.frame_every > Duration::from_secs(1) {
+                return refuse("whole market frame_every", "must be at most a second");
+            }
+        }
         if self.apps.is_empty() {
             return refuse("apps", "at least one is needed");
         }
@@ -159,6 +189,35 @@ impl SimConfig {
     }
 }
 
+// === impl WholeMarket ===
+
+impl WholeMarket {
+    /// `instruments` that tick `ticks_per_second` times together, a frame each 100 ms for every connection.
+    pub const fn new(instruments: u32, ticks_per_second: f64) -> Self {
+        Self { instruments, ticks_per_second, frame_every: Duration::from_millis(100) }
+    }
+
+    /// Ticks per second of one instrument.
+    pub(crate) fn rate(&self) -> f64 {
+        self.ticks_per_second / f64::from(self.instruments)
+    }
+}
+
+// === impl App ===
+
+impl App {
+    /// App number `number` of a load test: key `load01`, secret `secret01`, token `token01`, user `LOAD01`.
+    pub fn numbered(number: u32) -> Self {
+        Self {
+            api_key: format!("load{number:02}"),
+            api_secret: format!("secret{number:02}"),
+            user_id: format!("LOAD{number:02}"),
+            access_token: Some(format!("token{number:02}")),
+            ..Self::default()
+        }
+    }
+}
+
 // === impl defaults ===
 
 impl Default for SimConfig {
@@ -174,6 +233,7 @@ impl Default for SimConfig {
             index_ticks_per_second: 2.0,
             market: MarketConfig::default(),
             load: None,
+            whole_market: None,
             sent_history: 0,
             write_queue_frames: 160,
             faults: Vec::new(),

@@ -6,20 +6,31 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use kite_wire::{TextMessage, TickerRequest};
 use market_model::{InstrumentToken, Mode, UnixNanos};
+use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::AppId;
 use crate::config::SimConfig;
 use crate::listing::Slot;
+use crate::load::LoadMoment;
 use crate::market::Market;
 use crate::packets::Packets;
 use crate::sent::SentLog;
 use crate::server::unpoisoned;
-use crate::subscriptions::{Subscriptions, Wheel};
+use crate::subscriptions::{PHASE_MILLIS, Subscriptions, Wheel};
+
+pub(crate) use replay::Replayed;
+
+mod replay;
 
 /// A frame ends before it grows beyond this, which keeps every reader's buffer small.
 const FRAME_BYTES: usize = 64 * 1024;
+/// With a whole market a frame holds all that a connection has to say: three thousand full packets at most.
+const WHOLE_FRAME_BYTES: usize = 2 + 3_000 * 186;
+
+/// Bytes of a full packet.
+const LONGEST_PACKET: usize = 184;
 
 /// Names a connection for its whole life and never again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +42,10 @@ pub(crate) struct Connection {
     pub(crate) app: AppId,
     pub(crate) since: UnixNanos,
     pub(crate) subscriptions: Subscriptions,
+    /// Its tokens on a recording.
+    replayed: FxHashMap<InstrumentToken, Mode>,
+    /// Bytes of its latest frame; the next one will have about as many.
+    frame_size: usize,
     queue: mpsc::Sender<Outgoing>,
     too_slow: CancellationToken,
 }
@@ -60,6 +75,7 @@ struct Batch {
     packets: u16,
     moment: u64,
     at: UnixNanos,
+    limit: usize,
 }
 
 /// Counts since the start.
@@ -80,6 +96,13 @@ pub(crate) struct Engine {
     wheel: Wheel,
     tokens_per_connection: usize,
     write_queue_frames: usize,
+    /// Phases that come in one frame.
+    phases_per_frame: u64,
+    frame_bytes: usize,
+    /// The phase that came last.
+    phase: u64,
+    /// What was shown of a recording, when there is one in place of the market.
+    replayed: Option<Replayed>,
 }
 
 /// What a new connection's task needs.
@@ -106,6 +129,12 @@ impl Engine {
             wheel: Wheel::new(config),
             tokens_per_connection: config.limits.tokens_per_connection,
             write_queue_frames: config.write_queue_frames,
+            phases_per_frame: config
+                .whole_market
+                .map_or(1, |whole| (whole.frame_every.as_millis() as u64 / PHASE_MILLIS).max(1)),
+            frame_bytes: config.whole_market.map_or(FRAME_BYTES, |_| WHOLE_FRAME_BYTES),
+            phase: 0,
+            replayed: None,
         }
     }
 
@@ -129,6 +158,8 @@ impl Engine {
             app,
             since: self.market.now(),
             subscriptions: Subscriptions::new(self.wheel),
+            replayed: FxHashMap::default(),
+            frame_size: 0,
             queue: sender,
             too_slow: too_slow.clone(),
         };
@@ -146,15 +177,33 @@ impl Engine {
 
     /// Moves the market to `now` and sends what is due in `phases`.
     pub(crate) fn step(&mut self, now: UnixNanos, phases: std::ops::Range<u64>) {
+        if self.replayed.is_some() {
+            return;
+        }
         self.advance(now);
-        let Self { market, connections, totals, packets, .. } = self;
-        for connection in connections.values_mut() {
-            let mut batch = Batch::new(packets.moment(), now);
-            for phase in phases.clone() {
+        self.phase = phases.end;
+        let together = self.phases_per_frame;
+        let load = self.load_moment(now);
+        let Self { market, connections, totals, packets, frame_bytes, .. } = self;
+        let listing = Arc::clone(market.listing());
+        let is_cash_open = market.is_cash_open();
+        for (number, connection) in connections {
+            let mut batch = Batch::new(packets.moment(), now, *frame_bytes, connection.frame_size);
+            // Connections take turns where a frame holds several phases.
+            let ends = phases.clone().filter(|phase| (phase + number.0) % together == together - 1);
+            for phase in ends.flat_map(|end| (end + 1).saturating_sub(together)..=end) {
                 for at in 0..connection.subscriptions.due(phase).len() {
                     let (slot, mode) = connection.subscriptions.due(phase)[at];
-                    if market.is_open(slot) {
-                        connection.push(&mut batch, packets.get(market, slot, mode), totals);
+                    match (&listing.load, load) {
+                        (Some(table), Some(moment)) if is_cash_open && table.has(slot) => {
+                            connection.make_room(&mut batch, LONGEST_PACKET, totals);
+                            table.write(slot, mode, moment, &mut batch.bytes);
+                            batch.packets += 1;
+                        }
+                        _ if market.is_open(slot) => {
+                            connection.push(&mut batch, packets.get(market, slot, mode), totals);
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -170,10 +219,14 @@ impl Engine {
         request: &TickerRequest,
         now: UnixNanos,
     ) -> Vec<InstrumentToken> {
+        if self.replayed.is_some() {
+            return self.command_replayed(number, request, now);
+        }
         self.advance(now);
         let listing = self.market.listing().clone();
         let limit = self.tokens_per_connection;
-        let Self { market, connections, totals, packets, .. } = self;
+        let load = self.load_moment(now);
+        let Self { market, connections, totals, packets, frame_bytes, .. } = self;
         let mut added = Vec::new();
         let Some(connection) = connections.get_mut(&number) else {
             return added;
@@ -203,14 +256,20 @@ impl Engine {
                 added.extend(current.is_none().then_some(token));
             }
         }
-        let mut batch = Batch::new(packets.moment(), now);
+        let mut batch = Batch::new(packets.moment(), now, *frame_bytes, 0);
         for (slot, mode) in fresh {
-            connection.push(&mut batch, packets.get(market, slot, mode), totals);
+            match (&listing.load, load) {
+                (Some(table), Some(moment)) if table.has(slot) => {
+                    connection.make_room(&mut batch, LONGEST_PACKET, totals);
+                    table.write(slot, mode, moment, &mut batch.bytes);
+                    batch.packets += 1;
+                }
+                _ => connection.push(&mut batch, packets.get(market, slot, mode), totals),
+            }
         }
         connection.flush(&mut batch, totals);
         if refused {
-            let text = format!("Can't subscribe to more than {limit} instruments.");
-            connection.send(Outgoing::Text(TextMessage::Error(text).to_json()), totals);
+            connection.refuse(limit, totals);
         }
         added
     }
@@ -228,7 +287,12 @@ impl Engine {
             }
             Err(error) => tracing::error!(%error, "instruments not listed anew"),
         }
-        self.packets.begin(self.market.listing().instruments.len());
+        self.packets.begin(self.market.listing().ordinary());
+    }
+
+    fn load_moment(&self, now: UnixNanos) -> Option<LoadMoment> {
+        let turn = self.wheel.load_turn(self.phase);
+        self.market.listing().load.as_ref().map(|load| load.moment(turn, now))
     }
 
     fn greetings(&self) -> [TextMessage; 2] {
@@ -249,18 +313,38 @@ impl Engine {
 // === impl Connection ===
 
 impl Connection {
+    /// How many tokens it has, and how many of them in each mode: ltp, quote, full.
+    pub(crate) fn tokens(&self) -> (usize, [usize; 3]) {
+        if self.replayed.is_empty() {
+            return (self.subscriptions.len(), self.subscriptions.counts());
+        }
+        let count = |wanted| self.replayed.values().filter(|mode| **mode == wanted).count();
+        (self.replayed.len(), [Mode::Ltp, Mode::Quote, Mode::Full].map(count))
+    }
+
     fn push(&mut self, batch: &mut Batch, packet: &[u8], totals: &mut Totals) {
         if packet.is_empty() {
             return;
         }
-        if batch.bytes.len() + 2 + packet.len() > FRAME_BYTES {
+        self.make_room(batch, packet.len(), totals);
+        batch.push(packet);
+    }
+
+    /// Ends the frame when a packet of `len` bytes does not fit in.
+    fn make_room(&mut self, batch: &mut Batch, len: usize, totals: &mut Totals) {
+        if batch.bytes.len() + 2 + len > batch.limit {
             self.flush(batch, totals);
         }
-        batch.push(packet);
+    }
+
+    fn refuse(&mut self, limit: usize, totals: &mut Totals) {
+        let text = format!("Can't subscribe to more than {limit} instruments.");
+        self.send(Outgoing::Text(TextMessage::Error(text).to_json()), totals);
     }
 
     fn flush(&mut self, batch: &mut Batch, totals: &mut Totals) {
         if let Some(frame) = batch.take() {
+            self.frame_size = frame.bytes.len();
             self.send(Outgoing::Ticks(frame), totals);
         }
     }
@@ -280,8 +364,11 @@ impl Connection {
 // === impl Batch ===
 
 impl Batch {
-    fn new(moment: u64, at: UnixNanos) -> Self {
-        Self { bytes: vec![0; 2], packets: 0, moment, at }
+    /// For frames up to `limit` bytes, the first of about `size`.
+    fn new(moment: u64, at: UnixNanos, limit: usize, size: usize) -> Self {
+        let mut bytes = Vec::with_capacity(size + size / 8 + 2);
+        bytes.extend([0; 2]);
+        Self { bytes, packets: 0, moment, at, limit }
     }
 
     fn push(&mut self, packet: &[u8]) {

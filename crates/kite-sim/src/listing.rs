@@ -1,5 +1,6 @@
 //! What is listed on one day: rows of the instrument dump and how each one gets its price.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::civil::Date;
@@ -11,6 +12,7 @@ pub(crate) use indices::{IndexSpec, indices};
 use crate::SimError;
 use crate::clock::ist;
 use crate::config::SimConfig;
+use crate::load::{Load, LoadTable};
 use crate::model::Model;
 use crate::random::Stream;
 use crate::rules::{Board, ListedExpiry, Rules};
@@ -19,6 +21,7 @@ use indices::INDIA_VIX_TOKEN;
 
 mod equities;
 mod indices;
+mod whole;
 
 /// Position of an instrument in its listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +62,8 @@ pub(crate) enum Kind {
         /// Call or put.
         side: OptionSide,
     },
+    /// An instrument of a whole market for load.
+    Load(Load),
 }
 
 /// One listed instrument.
@@ -66,7 +71,7 @@ pub(crate) enum Kind {
 pub(crate) struct Listed {
     pub(crate) token: InstrumentToken,
     pub(crate) tradingsymbol: String,
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) exchange: Exchange,
     pub(crate) segment: Segment,
     pub(crate) kind: Kind,
@@ -89,6 +94,8 @@ pub(crate) struct Listing {
     pub(crate) expiries: Vec<Vec<ListedExpiry>>,
     /// Next midnight in India or the next end of a contract, whichever comes first.
     pub(crate) valid_until: UnixNanos,
+    /// Packets of the instruments of a whole market, when there is one.
+    pub(crate) load: Option<LoadTable>,
     by_token: HashMap<InstrumentToken, Slot>,
     by_symbol: HashMap<String, Slot>,
 }
@@ -116,7 +123,7 @@ impl Listing {
     /// What is listed at `now`.
     ///
     /// # Errors
-    /// [`SimError::Listing`] when two instruments would share a token.
+    /// [`SimError::Listing`] when two instruments would share a token or a load price cannot be put on the wire.
     pub(crate) fn build(
         config: &SimConfig,
         rules: &Rules,
@@ -138,7 +145,19 @@ impl Listing {
             builder.derivatives(number, spec);
         }
         builder.synthetic();
-        Ok(builder.finish())
+        let load = match config.whole_market {
+            Some(whole) => {
+                let first = builder.whole_market(whole.instruments);
+                Some(LoadTable::build(&builder.instruments, first, now)?)
+            }
+            None => None,
+        };
+        Ok(builder.finish(load))
+    }
+
+    /// How many instruments come before those made for load.
+    pub(crate) fn ordinary(&self) -> usize {
+        self.load.as_ref().map_or(self.instruments.len(), |load| load.first().index())
     }
 
     pub(crate) fn slot(&self, token: InstrumentToken) -> Option<Slot> {
@@ -199,7 +218,7 @@ impl Builder<'_> {
         self.instruments.push(Listed {
             token,
             tradingsymbol: symbol.to_owned(),
-            name,
+            name: name.into(),
             segment: if is_index { Segment::Indices } else { Segment::Nse },
             exchange,
             kind,
@@ -263,7 +282,7 @@ impl Builder<'_> {
         self.instruments.push(Listed {
             token,
             tradingsymbol: contract.symbol,
-            name: spec.name,
+            name: spec.name.into(),
             exchange: spec.derivatives.clone(),
             segment: contract.segment,
             kind: contract.kind,
@@ -284,7 +303,7 @@ impl Builder<'_> {
             self.instruments.push(Listed {
                 token,
                 tradingsymbol: symbol,
-                name: "SIMULATED LOAD",
+                name: "SIMULATED LOAD".into(),
                 exchange: Exchange::Nse,
                 segment: Segment::Nse,
                 kind: Kind::Synthetic(number),
@@ -297,7 +316,7 @@ impl Builder<'_> {
         }
     }
 
-    fn finish(self) -> Listing {
+    fn finish(self, load: Option<LoadTable>) -> Listing {
         let slots = || (0u32..).map(Slot);
         let next_midnight = ist(self.now).date().tomorrow().map_or(UnixNanos(i64::MAX), |date| {
             crate::clock::from_ist(date.to_datetime(jiff::civil::Time::midnight()))
@@ -309,6 +328,7 @@ impl Builder<'_> {
                 .zip(&self.instruments)
                 .map(|(slot, listed)| (format!("{}:{}", listed.exchange, listed.tradingsymbol), slot))
                 .collect(),
+            load,
             valid_until: first_end.unwrap_or(next_midnight).min(next_midnight),
             instruments: self.instruments,
             expiries: self.expiries,

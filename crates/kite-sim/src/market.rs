@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use market_model::{Mode, Tick, TickBody, UnixNanos};
 
+pub(crate) use book::Touch;
 pub(crate) use day::{open_interest, round, volume};
 pub(crate) use moment::{Moment, option_price};
 
@@ -127,8 +128,18 @@ impl Market {
         self.trading_day(board).is_open(self.now)
     }
 
+    /// Whether shares, and with them everything made for load, trade at this moment.
+    pub(crate) fn is_cash_open(&self) -> bool {
+        self.cash.is_open(self.now)
+    }
+
     /// The present state of `slot` as a tick in full mode.
     pub(crate) fn tick(&mut self, slot: Slot) -> Tick {
+        if let Some(load) = self.basis.listing.load.as_ref().filter(|load| load.has(slot))
+            && let Some(tick) = load.tick(slot, load.moment(self.now.as_secs() as u64, self.now))
+        {
+            return tick;
+        }
         let listed = self.basis.listing.get(slot);
         let (fair, at) = self.basis.fair(listed, &self.moment);
         let day = *self.trading_day(listed.board());
@@ -146,7 +157,7 @@ impl Market {
 
     fn start_day(&mut self) {
         self.days.clear();
-        self.days.resize(self.basis.listing.instruments.len(), None);
+        self.days.resize(self.basis.listing.ordinary(), None);
         self.past = Past {
             previous_close: self.basis.moment(self.cash.previous_close, self.derivatives.previous_close),
             grid: Vec::new(),
@@ -195,6 +206,7 @@ impl Basis {
             Kind::Vix => model.vix(&level(0), at),
             Kind::Equity(equity) => model.equity(equity, common, at),
             Kind::Synthetic(number) => model.synthetic(number, common, at),
+            Kind::Load(load) => load.fair(0),
             Kind::Future { index, expiry } => curve(index, expiry).forward,
             Kind::Option { index, expiry, strike, side } => option_price(&curve(index, expiry), strike, side),
         }

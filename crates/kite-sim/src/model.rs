@@ -27,6 +27,7 @@ mod stream {
     pub(super) const EQUITY: u64 = 6;
     pub(super) const SYNTHETIC: u64 = 7;
     pub(super) const INSTRUMENT: u64 = 8;
+    pub(super) const LOAD: u64 = 9;
 }
 
 /// The seeded market without any listing: levels, forwards, smiles.
@@ -116,6 +117,11 @@ impl Model {
     /// Random numbers that belong to one instrument, named by its token.
     pub(crate) fn instrument_stream(&self, token: u32) -> Stream {
         self.root.child(stream::INSTRUMENT).child(u64::from(token))
+    }
+
+    /// Random numbers that the instruments on share number `number` of a whole market have in common.
+    pub(crate) fn load_stream(&self, number: u32) -> Stream {
+        self.root.child(stream::LOAD).child(u64::from(number))
     }
 
     /// The factor that all prices share.

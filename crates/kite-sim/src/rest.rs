@@ -24,6 +24,8 @@ mod session;
 mod sim;
 mod user;
 
+pub(crate) use instruments::Dumps;
+
 /// An error as Kite answers it.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {

@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::clock::SimClock;
 use crate::config::SimConfig;
-use crate::engine::Engine;
+use crate::engine::{Engine, Replayed};
 use crate::fault::Door;
 use crate::faults::Faults;
 use crate::ledger::Ledgers;
 use crate::limits::RateLimiter;
 use crate::market::Market;
 use crate::random::Stream;
+use crate::replay::{FrameSource, Replay, ReplayConfig};
 use crate::sent::SentLog;
 use crate::socket::{Socket, Tls};
 use crate::subscriptions::PHASE_MILLIS;
@@ -47,6 +48,7 @@ pub struct Simulator {
     shared: Arc<Shared>,
     admitted: mpsc::Receiver<Admitted>,
     tls: Option<Arc<Tls>>,
+    replay: Option<Replay>,
 }
 
 /// What every request and connection works on.
@@ -61,6 +63,7 @@ pub(crate) struct Shared {
     accounts: Arc<Mutex<Accounts>>,
     limiter: Mutex<RateLimiter>,
     sent: Arc<Mutex<SentLog>>,
+    dumps: Mutex<rest::Dumps>,
 }
 
 // === impl Shared ===
@@ -90,6 +93,10 @@ impl Shared {
 
     pub(crate) fn sent(&self) -> MutexGuard<'_, SentLog> {
         unpoisoned(&self.sent)
+    }
+
+    pub(crate) fn dumps(&self) -> MutexGuard<'_, rest::Dumps> {
+        unpoisoned(&self.dumps)
     }
 }
 
@@ -133,12 +140,13 @@ impl Simulator {
             limiter: Mutex::new(RateLimiter::new(config.limits.clone())),
             admitted: sender,
             ledgers: Ledgers::default(),
+            dumps: Mutex::default(),
             faults,
             sent,
             clock,
             config,
         };
-        Ok(Self { listener, addr, shared: Arc::new(shared), admitted, tls })
+        Ok(Self { listener, addr, shared: Arc::new(shared), admitted, tls, replay: None })
     }
 
     /// Where it listens.
@@ -161,17 +169,40 @@ impl Simulator {
         self.tls.as_ref().map(|tls| tls.certificate())
     }
 
+    /// Serves recorded frames in place of the seeded market.
+    ///
+    /// Packets keep the times they were recorded with: let [`SimConfig::start`] and [`SimConfig::speed`] fit them.
+    ///
+    /// # Errors
+    /// [`SimError::Config`] when the speed makes no sense.
+    pub fn with_replay(mut self, source: impl FrameSource, config: ReplayConfig) -> Result<Self, SimError> {
+        if config.speed.is_some_and(|speed| !(speed > 0.0 && speed <= 1e6)) {
+            let problem = "must be above 0 and at most 1000000".to_owned();
+            return Err(SimError::Config { setting: "replay speed", problem });
+        }
+        self.replay = Some(Replay::new(source, &config));
+        let tokens = config.instruments.iter().map(|row| row.token);
+        self.shared.engine().start_replay(Replayed::new(tokens));
+        self.shared.dumps().replace(config.instruments);
+        Ok(self)
+    }
+
     /// Serves until `shutdown` is cancelled, then closes every connection and waits for its tasks, two seconds at most.
     ///
     /// # Cancel safety
     /// Dropping the future ends every task at once, without goodbyes.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { listener, addr, shared, mut admitted, tls } = self;
+        let Self { listener, addr, shared, mut admitted, tls, replay } = self;
         let router = rest::router(Arc::clone(&shared));
         let mut changes = shared.faults.changes();
         let mut clients = JoinSet::new();
         let mut market = JoinSet::new();
         market.spawn(feed(Arc::clone(&shared), shutdown.clone()));
+        if let Some(replay) = replay {
+            let (reading, playing) = replay.begin(Arc::clone(&shared), shutdown.clone());
+            market.spawn_blocking(reading);
+            market.spawn(playing);
+        }
         let mut listener = Some(listener);
         while let Some(open) = &listener {
             tokio::select! {
@@ -215,7 +246,8 @@ impl Simulator {
             tracing::warn!(late = clients.len(), "connections cut off at shutdown");
         }
         clients.shutdown().await;
-        market.shutdown().await;
+        // A source that blocks cannot be ended; it ends with its next frame.
+        market.abort_all();
     }
 }
 

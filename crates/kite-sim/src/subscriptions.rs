@@ -14,10 +14,14 @@ pub(crate) struct Wheel {
     ordinary: usize,
     index: usize,
     synthetic: usize,
+    whole: usize,
 }
 
 /// Real milliseconds per phase.
 pub(crate) const PHASE_MILLIS: u64 = 25;
+
+/// Load instruments that tick together.
+const NEIGHBOURS: usize = 32;
 
 /// Tokens and modes of one connection.
 #[derive(Debug)]
@@ -33,7 +37,8 @@ impl Wheel {
     /// Turns once in the time of the slowest instrument.
     pub(crate) fn new(config: &SimConfig) -> Self {
         let load = config.load.map_or(config.ticks_per_second, |load| load.ticks_per_second);
-        let rates = [config.ticks_per_second, config.index_ticks_per_second, load];
+        let whole = config.whole_market.map_or(config.ticks_per_second, |whole| whole.rate());
+        let rates = [config.ticks_per_second, config.index_ticks_per_second, load, whole];
         let turns_per_second = rates.into_iter().fold(f64::INFINITY, f64::min);
         let phases = ((1_000.0 / PHASE_MILLIS as f64 / turns_per_second).round() as usize).max(1);
         let per_turn = |rate: f64| ((rate / turns_per_second).round() as usize).clamp(1, phases);
@@ -42,6 +47,7 @@ impl Wheel {
             ordinary: per_turn(config.ticks_per_second),
             index: per_turn(config.index_ticks_per_second),
             synthetic: per_turn(load),
+            whole: per_turn(whole),
         }
     }
 
@@ -50,13 +56,23 @@ impl Wheel {
         self.phases
     }
 
-    fn phases_of(self, listed: &Listed) -> impl Iterator<Item = usize> {
+    /// Which variant the load instruments show in `phase`: the next one with each of their ticks.
+    pub(crate) const fn load_turn(&self, phase: u64) -> u64 {
+        phase * self.whole as u64 / self.phases as u64
+    }
+
+    fn phases_of(self, slot: Slot, listed: &Listed) -> impl Iterator<Item = usize> {
         let times = match listed.kind {
             Kind::Index(_) | Kind::Vix => self.index,
             Kind::Synthetic(_) => self.synthetic,
+            Kind::Load(_) => self.whole,
             _ => self.ordinary,
         };
-        let first = (listed.stream.bits(-1) % self.phases as u64) as usize;
+        let first = match listed.kind {
+            // Neighbours tick together, so that their packets are read in the order they lie in.
+            Kind::Load(_) => slot.index() / NEIGHBOURS % self.phases,
+            _ => (listed.stream.bits(-1) % self.phases as u64) as usize,
+        };
         (0..times).map(move |time| (first + time * self.phases / times) % self.phases)
     }
 }
@@ -86,7 +102,7 @@ impl Subscriptions {
     pub(crate) fn set(&mut self, slot: Slot, listed: &Listed, mode: Mode) {
         self.forget(slot, listed);
         self.modes.insert(listed.token, mode);
-        for phase in self.wheel.phases_of(listed) {
+        for phase in self.wheel.phases_of(slot, listed) {
             self.due[phase].push((slot, mode));
         }
     }
@@ -115,7 +131,7 @@ impl Subscriptions {
 
     fn forget(&mut self, slot: Slot, listed: &Listed) {
         if self.modes.contains_key(&listed.token) {
-            for phase in self.wheel.phases_of(listed) {
+            for phase in self.wheel.phases_of(slot, listed) {
                 self.due[phase].retain(|(other, _)| *other != slot);
             }
         }

@@ -3,6 +3,7 @@
 use market_model::{Depth, DepthLevel, Price, Quantity};
 
 use crate::listing::{Kind, Listed};
+use crate::load::LoadContract;
 
 /// The quoted market around a fair price, in paise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl Touch {
 fn half_spread(listed: &Listed) -> f64 {
     match listed.kind {
         Kind::Option { .. } => 0.001_2,
+        Kind::Load(load) if matches!(load.contract, LoadContract::Option { .. }) => 0.001_2,
         Kind::Future { .. } => 0.000_02,
         _ => 0.000_05,
     }

@@ -85,6 +85,7 @@ impl Moment {
             Kind::Vix => self.vix,
             Kind::Equity(equity) => model.equity(equity, self.common, self.cash_at),
             Kind::Synthetic(number) => model.synthetic(number, self.common, self.cash_at),
+            Kind::Load(load) => load.fair(0),
             Kind::Future { index, expiry } => self.curve(index, expiry).forward,
             Kind::Option { index, expiry, strike, side } => {
                 option_price(self.curve(index, expiry), strike, side)

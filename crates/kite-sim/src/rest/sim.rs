@@ -24,7 +24,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         .connections
         .iter()
         .map(|(number, connection)| {
-            let [ltp, quote, full] = connection.subscriptions.counts();
+            let (tokens, [ltp, quote, full]) = connection.tokens();
             let ledger = shared.ledgers.get(number.0);
             let (frames, packets) = ledger.map_or((0, 0), |ledger| {
                 let written = ledger.written();
@@ -34,7 +34,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
                 "connection": number.0,
                 "api_key": accounts.app(connection.app).api_key,
                 "since": ist_text(connection.since),
-                "tokens": connection.subscriptions.len(),
+                "tokens": tokens,
                 "modes": { "ltp": ltp, "quote": quote, "full": full },
                 "frames_sent": frames,
                 "packets_sent": packets,
@@ -42,6 +42,11 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         })
         .collect();
     let totals = engine.totals;
+    let replay = engine.replayed().map(|replayed| {
+        json!({
+            "frames": replayed.frames, "packets": replayed.packets, "finished": replayed.is_finished,
+        })
+    });
     let (frames, packets) = shared.ledgers.totals();
     axum::response::IntoResponse::into_response(axum::Json(json!({
         "sim": true,
@@ -49,6 +54,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "seed": shared.config.seed,
         "speed": shared.config.speed,
         "instruments": engine.market.listing().instruments.len(),
+        "replay": replay,
         "connections": connections,
         "connections_total": totals.connections,
         "connections_dropped_as_too_slow_total": totals.dropped_as_too_slow,

@@ -49,7 +49,10 @@ pub(crate) struct Link(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>, In
 
 impl Sim {
     pub(crate) async fn start(config: SimConfig) -> Self {
-        let simulator = Simulator::bind(config, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Self::run(Simulator::bind(config, "127.0.0.1:0".parse().unwrap()).await.unwrap())
+    }
+
+    pub(crate) fn run(simulator: Simulator) -> Self {
         let (addr, shutdown) = (simulator.addr(), CancellationToken::new());
         let faults = simulator.faults();
         let mut tasks = JoinSet::new();

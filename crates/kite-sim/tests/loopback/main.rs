@@ -8,4 +8,6 @@ mod doors;
 mod faults;
 mod life;
 mod rest;
+mod scale;
 mod ticker;
+mod tls;
