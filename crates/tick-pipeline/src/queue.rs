@@ -318,6 +318,7 @@ impl Shared {
 
     /// `None`: nothing now. `Some(None)`: nothing ever again.
     fn take(&self) -> Option<Option<(Work, InFlight<'_>)>> {
+        let now = now();
         let nothing = InFlight { shared: self, snapshots: 0, ticks: 0, conflated: 0, health: 0 };
         self.update(|state| {
             if state.gone {
@@ -326,9 +327,11 @@ impl Shared {
             if let Some(record) = state.health.pop_front() {
                 return Some(Some((Work::Health(record), InFlight { health: 1, ..nothing })));
             }
-            let Some(Piece { batch, since, conflated }) = state.backlog.pop() else {
+            let Some((piece, replaced)) = state.backlog.pop(now, &self.config) else {
                 return state.closed.then_some(None);
             };
+            let Piece { batch, since, conflated } = piece;
+            state.counts.conflated += replaced;
             let (snapshots, ticks) = (batch.snapshots.len() as u64, batch.tick_count);
             state.counts.ticks.in_flight += ticks;
             let in_flight = InFlight { snapshots, ticks, conflated, ..nothing };

@@ -105,6 +105,7 @@ fn a_frame_of_a_hundred_ticks_allocates_only_its_batches() {
         let event = frame(&catalog, 25_000.0 + f64::from(round), clock.now());
         let before = ALLOCATIONS.with(Cell::get);
         pipeline.push(event, now);
+        let pushing = ALLOCATIONS.with(Cell::get) - before;
         pipeline.poll(now + Duration::from_millis(5));
         pipeline.poll(now + Duration::from_millis(10));
         let (mut batches, mut snapshots) = (0, 0);
@@ -115,9 +116,10 @@ fn a_frame_of_a_hundred_ticks_allocates_only_its_batches() {
         }
         let allocations = ALLOCATIONS.with(Cell::get) - before;
         assert_eq!(snapshots, 100, "round {round}");
-        // The snapshots and the shared batch around them; a second vector growth is allowed while sizes settle.
+        // The snapshots and the shared batch around them, once sizes have settled.
         if round >= 5 {
-            assert!(allocations <= 2 * batches, "round {round}: {allocations} for {batches} batches");
+            assert_eq!(pushing, 0, "round {round}");
+            assert!(allocations == 2 * batches, "round {round}: {allocations} for {batches} batches");
         }
     }
 }

@@ -79,10 +79,7 @@ impl Backlog {
         let folds = config.overflow == OverflowPolicy::Conflate;
         let mut cost = Cost::default();
         let at = self.line(batch);
-        let is_late = |since: Instant| now.saturating_duration_since(since) >= config.patience;
-        if folds && self.lines[at].since().is_some_and(is_late) {
-            cost.conflated += self.change(at, Line::fold);
-        }
+        cost.conflated += self.fold_late(at, now, config);
         cost.conflated += self.change(at, |line| line.push(batch, now));
         if !self.is_over(config) || config.overflow == OverflowPolicy::Disconnect {
             return cost;
@@ -101,9 +98,11 @@ impl Backlog {
         cost
     }
 
-    /// Takes the next piece of the line whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<Piece> {
+    /// Takes the next piece of the line whose turn it is; what has waited too long comes folded. Also answers how
+    /// many snapshots were replaced.
+    pub(super) fn pop(&mut self, now: Instant, config: &QueueConfig) -> Option<(Piece, u64)> {
         let at = *self.turns.front()? as usize;
+        let conflated = if self.lines[at].sums().batches > 1 { self.fold_late(at, now, config) } else { 0 };
         let piece = self.change(at, Line::pop);
         self.turns.pop_front();
         if self.lines[at].is_empty() {
@@ -111,7 +110,7 @@ impl Backlog {
         } else {
             self.turns.push_back(at as u32);
         }
-        piece
+        Some((piece?, conflated))
     }
 
     /// Throws everything away.
@@ -119,6 +118,13 @@ impl Backlog {
         let loss = Loss { snapshots: self.sums.snapshots as u64, ticks: self.sums.ticks };
         *self = Self::default();
         loss
+    }
+
+    /// Folds a line that has waited for longer than the sink's patience; answers how many snapshots were replaced.
+    fn fold_late(&mut self, at: usize, now: Instant, config: &QueueConfig) -> u64 {
+        let is_late = |since: Instant| now.saturating_duration_since(since) >= config.patience;
+        let folds = config.overflow == OverflowPolicy::Conflate;
+        if folds && self.lines[at].since().is_some_and(is_late) { self.change(at, Line::fold) } else { 0 }
     }
 
     /// Throws away what has waited longest in the heaviest lines until the rest is a sixteenth below the budget. A

@@ -23,8 +23,9 @@ pub(super) struct Folded {
     seq: u64,
     ts_publish: UnixNanos,
     tick_total: u64,
-    /// Snapshots of the largest batch folded in. Pieces of this size need no more numbers than there were batches.
-    largest: usize,
+    /// Snapshots in a piece: at least those of the largest batch folded in, so that there are never more pieces than
+    /// there were batches, whose numbers they get.
+    piece: usize,
     entries: VecDeque<Entry>,
     /// How many entries have left, which is where the first one stands in `places`.
     left: u64,
@@ -41,6 +42,10 @@ struct Entry {
     /// Ticks that newer ones replaced in here.
     conflated: u32,
 }
+
+/// A sink that is behind catches up fastest with batches for which its cost per batch no longer counts: 256 full
+/// snapshots are 300 KB of JSON.
+const PIECE: usize = 256;
 
 /// What left without being delivered, or was replaced.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +67,7 @@ impl Folded {
             seq: batch.seq,
             ts_publish: batch.ts_publish,
             tick_total: before(batch),
-            largest: 1,
+            piece: PIECE,
             entries: VecDeque::new(),
             left: 0,
             places: FxHashMap::default(),
@@ -83,7 +88,7 @@ impl Folded {
         self.ts_publish = newer.ts_publish;
         self.tick_total = newer.tick_total;
         self.ticks += newer.tick_count;
-        self.largest = self.largest.max(newer.snapshots.len());
+        self.piece = self.piece.max(newer.snapshots.len());
         let mut replaced = 0;
         for snapshot in &newer.snapshots {
             replaced += u64::from(self.put(snapshot, since));
@@ -112,7 +117,7 @@ impl Folded {
     /// Takes the next piece out.
     pub(super) fn pop(&mut self) -> Option<Piece> {
         let since = self.since()?;
-        let len = self.largest.min(self.entries.len());
+        let len = self.piece.min(self.entries.len());
         let (mut snapshots, mut conflated, mut tick_count) = (Vec::with_capacity(len), 0, 0);
         for entry in self.entries.drain(..len) {
             self.places.remove(&entry.snapshot.slot);
@@ -122,7 +127,7 @@ impl Folded {
         }
         self.left += len as u64;
         self.ticks -= tick_count;
-        let later_pieces = self.entries.len().div_ceil(self.largest) as u64;
+        let later_pieces = self.entries.len().div_ceil(self.piece) as u64;
         let batch = SnapshotBatch {
             topic: self.topic.clone(),
             source: self.source.clone(),

@@ -7,7 +7,7 @@ use market_model::ManualClock;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::testing::{INDEX, SHARE, START, catalog, connection, frame, ltp};
+use crate::testing::{INDEX, SHARE, START, catalog, connection, frame, ltp, near_chain};
 use crate::{OverflowPolicy, PipelineConfig, PipelineMetrics, QueueConfig, RecordingSink};
 
 fn pipeline() -> Pipeline {
@@ -234,4 +234,94 @@ async fn a_delivery_that_hangs_is_given_up_and_what_follows_is_the_newest() {
     let values: Vec<_> = sink.snapshots().iter().map(|one| one.tick.last_price.to_f64()).collect();
     assert_eq!(values, [25_149.0]);
     assert_eq!((sink.batches()[0].tick_count, sink.batches()[0].tick_total), (149, 150));
+}
+
+/// Wall time that follows the runtime's paused time.
+struct RuntimeClock(tokio::time::Instant);
+
+impl market_model::Clock for RuntimeClock {
+    fn now(&self) -> market_model::UnixNanos {
+        START + self.0.elapsed()
+    }
+}
+
+/// Takes 50 ms for each batch, and measures how old the values are by then.
+struct Overwhelmed {
+    clock: Arc<RuntimeClock>,
+    oldest: Arc<std::sync::Mutex<Duration>>,
+    kept: RecordingSink,
+}
+
+impl SnapshotSink for Overwhelmed {
+    type Error = crate::RecordingFailed;
+
+    async fn deliver(&mut self, batch: &crate::SnapshotBatch) -> Result<(), Self::Error> {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = market_model::Clock::now(&*self.clock);
+        let ages = batch.snapshots.iter().map(|one| now.saturating_since(one.ts_recv));
+        let age = ages.max().filter(|_| now <= START + Duration::from_secs(60));
+        {
+            let mut oldest = self.oldest.lock().unwrap();
+            *oldest = (*oldest).max(age.unwrap_or_default());
+        }
+        self.kept.deliver(batch).await
+    }
+
+    async fn health(&mut self, record: &crate::HealthRecord) -> Result<(), Self::Error> {
+        self.kept.health(record).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_times_too_much_for_a_minute_costs_neither_memory_nor_freshness_nor_the_count() {
+    let clock = Arc::new(RuntimeClock(tokio::time::Instant::now()));
+    let metrics = PipelineMetrics::noop();
+    let config = PipelineConfig::default();
+    let pipeline = Pipeline::new(config, "acct".into(), true, catalog(), clock.clone(), metrics);
+    let mut fanout = Fanout::new();
+    let queue = fanout.add_sink("slow", QueueConfig::default());
+    let (oldest, kept) = (Arc::default(), RecordingSink::new());
+    let sink = Overwhelmed { clock: clock.clone(), oldest: Arc::clone(&oldest), kept: kept.clone() };
+    let served = run_sink(sink, queue.clone(), SinkMetrics::noop());
+    let (tx, rx) = mpsc::channel(8);
+    let feed = async move {
+        let chain = near_chain(25_000.0, START);
+        for step in 0..6000 {
+            let now = market_model::Clock::now(&*clock);
+            // 44 instruments tick each 10 ms, and the sink takes as many in 150 ms.
+            let own = chain.iter().map(|tick| ltp(tick.token, 100.0 + f64::from(step)));
+            let others = [INDEX, SHARE].map(|token| ltp(token, 25_000.0 + f64::from(step)));
+            tx.send(frame(0, now, own.chain(others).collect())).await.unwrap();
+            let counts = queue.counts();
+            assert!(counts.is_balanced(), "{counts:?}");
+            assert!(counts.waiting_bytes < 128 * 1024, "{counts:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (counts, summary, ()) = tokio::join!(run(pipeline, rx, fanout), served, feed);
+    assert!(counts.is_balanced() && summary.counts.is_balanced());
+    let ticks = summary.counts.ticks;
+    assert_eq!((ticks.offered, ticks.lost()), (counts.ticks, 0));
+    assert!(ticks.conflated > 10 * ticks.delivered, "{ticks:?}");
+    // However long it waited for its turn, a value is the newest when its delivery begins.
+    let oldest = *oldest.lock().unwrap();
+    assert!(oldest <= Duration::from_millis(50 + 50 + 15), "{oldest:?}");
+    let last = kept.batches().into_iter().map(|batch| (batch.topic, batch.tick_total));
+    let last: std::collections::BTreeMap<_, _> = last.collect();
+    assert_eq!(last.values().sum::<u64>(), ticks.offered, "and every consumer can tell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_always_due_does_not_keep_the_feed_waiting() {
+    let mut config = PipelineConfig::default();
+    config.enrichment.refresh_interval = Duration::ZERO;
+    let clock = Arc::new(ManualClock::new(START));
+    let pipeline = Pipeline::new(config, "acct".into(), true, catalog(), clock, PipelineMetrics::noop());
+    let (tx, rx) = mpsc::channel(512);
+    for _ in 0..300 {
+        tx.send(frame(0, START, near_chain(25_000.0, START))).await.unwrap();
+    }
+    drop(tx);
+    let counts = run(pipeline, rx, Fanout::new()).await;
+    assert_eq!(counts.ticks, 300 * 42);
 }
