@@ -1,65 +1,35 @@
-//! Steady load through the shipped programs: `kite-sim` in load mode, the gateway with Greeks, a real Redis with one
-//! subscriber, each a process of its own on this machine. Prints what the gateway process cost.
+//! Load through the shipped programs: `kite-sim` in load mode, the gateway with Greeks, a real Redis with one
+//! subscriber, each a process of its own on this machine (the subscriber is a thread of this one).
 //!
-//! `cargo xtask bench load [INSTRUMENTS] [TICKS_PER_SECOND_EACH] [SECONDS]`
+//! - `cargo xtask bench load [steady] [INSTRUMENTS] [TICKS_PER_SECOND_EACH] [SECONDS]`: what the gateway costs.
+//! - `cargo xtask bench load soak [SECONDS]`: 18,000 ticks a second with a fault every ten seconds; memory,
+//!   descriptors and tasks must stay flat, and every tick must be accounted for.
+//! - `cargo xtask bench load overload [SECONDS]`: Redis stands still while ten times the load arrives.
 
+mod overload;
 mod procfs;
 mod scrape;
 mod services;
+mod soak;
+mod steady;
+mod subscriber;
 
 use std::error::Error;
-use std::time::{Duration, Instant};
-
-use procfs::Usage;
-use scrape::Page;
-use services::Services;
-
-/// Long enough for every subscription to be live and for buffers to find their size.
-const WARM_UP: Duration = Duration::from_secs(15);
+use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: f64| words.get(at).map_or(Ok(default), |word| word.parse());
-    let (instruments, rate, seconds) = (number(0, 9000.0)?, number(1, 2.0)?, number(2, 60.0)?);
-
-    println!("building the programs");
-    services::build()?;
-    let services = Services::start(instruments as u32, rate)?;
-    println!(
-        "about {instruments} instruments x {rate} ticks/s, full mode, JSON to Redis with one subscriber; warming up"
-    );
-    wait(WARM_UP);
-
-    let (before, page_before, begun) = (Usage::of(services.gateway())?, services.metrics()?, Instant::now());
-    let (redis_before, mut most_rss) = (Usage::of(services.redis())?, before.rss_bytes);
-    while begun.elapsed().as_secs_f64() < seconds {
-        wait(Duration::from_secs(1));
-        most_rss = most_rss.max(Usage::of(services.gateway())?.rss_bytes);
-        eprint!("\r{:3.0} of {seconds:.0} s", begun.elapsed().as_secs_f64());
+    let (mode, numbers) = match words.split_first() {
+        Some((mode, rest)) if mode.parse::<f64>().is_err() => (mode.as_str(), rest),
+        _ => ("steady", words.as_slice()),
+    };
+    let number = |at: usize, default: f64| numbers.get(at).map_or(Ok(default), |word| word.parse());
+    match mode {
+        "steady" => steady::run(number(0, 9000.0)?, number(1, 2.0)?, number(2, 60.0)?),
+        "soak" => soak::run(Duration::from_secs_f64(number(0, 3600.0)?)),
+        "overload" => overload::run(Duration::from_secs_f64(number(0, 60.0)?)),
+        other => Err(format!("no mode `{other}`: steady, soak or overload").into()),
     }
-    eprintln!();
-    let (after, page, elapsed) = (Usage::of(services.gateway())?, services.metrics()?, begun.elapsed());
-    let redis_after = Usage::of(services.redis())?;
-
-    let per_second = |name: &str| (page.sum(name) - page_before.sum(name)) / elapsed.as_secs_f64();
-    let cpu = |from: &Usage, to: &Usage| 100.0 * (to.cpu - from.cpu).as_secs_f64() / elapsed.as_secs_f64();
-    println!("| measure | figure |\n| --- | --- |");
-    println!("| instruments subscribed | {:.0} |", page.sum("websocket_pool_subscribed_tokens"));
-    println!("| strikes solved per second | {:.0} |", per_second("greeks_strikes_solved_total"));
-    println!("| ticks decoded per second | {:.0} |", per_second("ticker_ticks_total"));
-    println!("| frames per second | {:.0} |", per_second("ticker_frames_total"));
-    println!("| gateway CPU, % of one core | {:.1} |", cpu(&before, &after));
-    println!("| redis-server CPU, % of one core | {:.1} |", cpu(&redis_before, &redis_after));
-    println!("| gateway RSS, largest, MiB | {:.0} |", most_rss as f64 / f64::from(1 << 20));
-    println!("| ticks dropped before the pipeline | {:.0} |", page.sum("ticker_dropped_ticks_total"));
-    for (name, label) in page.histograms() {
-        let bounds =
-            [0.5, 0.99, 0.999].map(|share| Page::percentile(&page, &page_before, &name, &label, share));
-        let shown =
-            bounds.map(|bound| bound.map_or("-".to_owned(), |seconds| format!("{:.3}", seconds * 1e3)));
-        println!("| {name}{label} p50 / p99 / p99.9, ms (bucket bound) | {} |", shown.join(" / "));
-    }
-    Ok(())
 }
 
 fn wait(time: Duration) {

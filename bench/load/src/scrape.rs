@@ -9,13 +9,28 @@ pub(crate) struct Page(String);
 
 /// Asks `addr` for `path` and returns the body.
 pub(crate) fn get(addr: &str, path: &str) -> io::Result<String> {
+    ask(addr, "GET", path, "")
+}
+
+/// Sends `body` to `path` and returns the answer's body.
+pub(crate) fn post(addr: &str, path: &str, body: &str) -> io::Result<String> {
+    ask(addr, "POST", path, body)
+}
+
+fn ask(addr: &str, method: &str, path: &str, body: &str) -> io::Result<String> {
     let mut socket = TcpStream::connect(addr)?;
-    write!(socket, "GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n")?;
+    let length = body.len();
+    write!(
+        socket,
+        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
     let mut text = String::new();
     socket.read_to_string(&mut text)?;
     match text.split_once("\r\n\r\n") {
-        Some((head, body)) if head.split(' ').nth(1) == Some("200") => Ok(body.to_owned()),
-        _ => Err(io::Error::other(format!("{path} answered {:.100}", text))),
+        Some((head, body)) if head.split(' ').nth(1).is_some_and(|status| status.starts_with('2')) => {
+            Ok(body.to_owned())
+        }
+        _ => Err(io::Error::other(format!("{path} answered {text:.300}"))),
     }
 }
 
@@ -27,6 +42,13 @@ impl Page {
     /// The sum of a metric over its labels.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         self.samples().filter(|(found, _, _)| *found == name).map(|(_, _, value)| value).sum()
+    }
+
+    /// The same over the series that have all these labels.
+    pub(crate) fn sum_where(&self, name: &str, labels: &[&str]) -> f64 {
+        let has_all = |text: &str| labels.iter().all(|label| text.contains(label));
+        let ours = self.samples().filter(|(found, labels, _)| *found == name && has_all(labels));
+        ours.map(|(_, _, value)| value).sum()
     }
 
     /// Every latency histogram: its name and its labels without `le`.

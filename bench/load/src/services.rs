@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::scrape::Page;
+use crate::scrape::{Page, get, post};
+use crate::subscriber::Subscriber;
 
 /// What is streamed beside the synthetic shares: every option of the three indices, with Greeks.
 const CHAINS: &str = "NIFTY:6:40:full,BANKNIFTY:6:40:full,SENSEX:6:40:full,NSE:*:full";
@@ -18,7 +19,9 @@ const MARKET: u32 = 2300;
 pub(crate) struct Services {
     gateway: Child,
     gateway_addr: String,
+    sim_addr: String,
     redis: Child,
+    subscriber: Subscriber,
     others: Vec<Child>,
     folder: PathBuf,
 }
@@ -65,11 +68,7 @@ impl Services {
                 .args(["--ticks-per-second", &rate.to_string(), "--connections", "100"]),
             &mut others,
         )?;
-        let subscriber = Command::new("redis-cli")
-            .args(["-p", &redis_port, "psubscribe", "kg:v1:tick:*"])
-            .stdout(Stdio::null())
-            .spawn()?;
-        others.push(subscriber);
+        let subscriber = Subscriber::start(&redis_port)?;
         let mut started = Vec::new();
         let gateway_addr = start_until_address(
             program("kite-gateway")
@@ -86,7 +85,7 @@ impl Services {
             &mut started,
         )?;
         let gateway = started.remove(0);
-        Ok(Self { gateway, gateway_addr, redis, others, folder })
+        Ok(Self { gateway, gateway_addr, sim_addr, redis, subscriber, others, folder })
     }
 
     pub(crate) fn gateway(&self) -> u32 {
@@ -95,6 +94,24 @@ impl Services {
 
     pub(crate) fn redis(&self) -> u32 {
         self.redis.id()
+    }
+
+    pub(crate) fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
+    }
+
+    pub(crate) fn health(&self) -> std::io::Result<String> {
+        get(&self.gateway_addr, "/health")
+    }
+
+    /// Hands the simulator a fault.
+    pub(crate) fn fault(&self, json: &str) -> std::io::Result<()> {
+        post(&self.sim_addr, "/sim/faults", json).map(drop)
+    }
+
+    /// Sends redis-server a signal, such as `STOP`.
+    pub(crate) fn signal_redis(&self, signal: &str) -> std::io::Result<()> {
+        Command::new("kill").args([&format!("-{signal}"), &self.redis.id().to_string()]).status().map(drop)
     }
 
     pub(crate) fn metrics(&self) -> std::io::Result<Page> {

@@ -187,13 +187,16 @@ function hear(message) {
 const where = (m) => `${m.account}/${m.connection}`;
 const HEALTH = {
   connected: (m) => note("good", `${where(m)} connected`),
-  reconnecting: (m) => note("warn", `${where(m)} down (${m.reason}), try ${m.attempts} in ${seconds(m.delay_ms / 1000)}`),
+  reconnecting: (m) => note("warn", `${where(m)} down (${m.reason}), try ${m.attempt} in ${seconds(m.delay_ms / 1000)}`),
   reconnected: (m) => note("good", `${where(m)} connected again`),
   disconnected: (m) => note("bad", `${where(m)} ended: ${m.reason}`),
   gap: (m) => note("bad", `${where(m)} gap of ${seconds((m.to - m.from) / 1e9)}: ${m.cause}`),
   silent: (m) => note("bad", `${where(m)} is silent`),
   silence_ended: (m) => note("good", `${where(m)} speaks again`),
   rate_collapse: (m) => note("bad", `${where(m)} at ${m.rate.toFixed(0)} of usually ${m.baseline.toFixed(0)} ticks/s`),
+  rate_restored: (m) => note("good", `${where(m)} ticks as usual again`),
+  rotated: (m) => note("good", `${where(m)} replaced without a gap (${m.reason.replaceAll("_", " ")})`),
+  token_gaps: (m) => note("warn", `${where(m)}: ${m.gaps.length} instruments tick again after a gap`),
   token_lost: (m) => note("bad", `account ${m.account}: token refused`),
   token_restored: (m) => note("good", `account ${m.account}: token works again`),
 };
@@ -570,13 +573,18 @@ async function loadHealth() {
   $("feed-note").textContent = `${health.values.values} values, ${stale ? stale + " stale" : "none stale"}`;
   $("feed-note").className = stale ? "warn" : "";
   facts($("connections"), ["connection", "instr", "tick/s", "silent", "lost", "reconn", "age"], (health.connections || []).map((c) => [
-    { dot: light(c.state), text: c.name, title: [c.state, c.last_reason].filter(Boolean).join(": ") },
-    show(c.instruments), show(c.ticks_per_second ?? rate(c, health.ts), (v) => v.toFixed(0)), alarm(c.silent), alarm(c.dropped_ticks), alarm(c.reconnects),
+    { dot: c.rate_collapsed || c.dataless ? "warn" : light(c.state), text: c.name, title: [c.state, c.last_reason].filter(Boolean).join(": ") },
+    show(c.instruments), { ...show(c.ticks_per_second ?? rate(c, health.ts), (v) => v.toFixed(0)), title: c.usual_ticks_per_second ? `usually ${c.usual_ticks_per_second.toFixed(0)}` : "" }, alarm(c.silent), alarm(c.dropped_ticks), alarm(c.reconnects),
     show(c.last_frame_age_ms, (v) => seconds(v / 1000)),
   ]), "no connections are reported");
   const rejected = Object.entries(health.rejected_ticks || {}).filter(([, ticks]) => ticks > 0);
   const unknown = health.unknown_tokens || [];
   const doubts = [
+    ...(health.connections || []).filter((c) => c.dataless).map((c) => `${c.name} sends heartbeats but no ticks`),
+    ...(health.connections || []).filter((c) => c.rate_collapsed && !c.dataless).map((c) => `${c.name} ticks far below its usual rate`),
+    ...(health.connections || []).filter((c) => c.silent_tokens?.length).map((c) => `silent on ${c.name}: ${c.silent_tokens.slice(0, 5).join(", ")}${c.silent > 5 ? " and " + (c.silent - 5) + " more" : ""}`),
+    ...(health.conservation && !health.conservation.balanced ? [`ticks unaccounted for: ${health.conservation.unbalanced.join(", ")}`] : []),
+    ...(health.recording?.problem ? [`recording is paused: ${health.recording.problem}`] : []),
     ...rejected.map(([reason, ticks]) => `${count(ticks)} ticks refused: ${reason.replaceAll("_", " ")}`),
     ...(unknown.length ? [`${unknown.length} tokens are in no instrument list`] : []),
     ...(health.subscriptions?.unmet || []).map((wish) => `cannot be subscribed: ${wish}`),

@@ -1,37 +1,32 @@
 //! The wiring: each part is made in reading order and handed to the next. Read this to learn who talks to whom.
 
+mod parts;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use exchange_calendar::Calendar;
 use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, LatestValues, StreamHub};
-use kite_client::{AccessToken, KiteRest, TickerMetrics};
+use kite_client::{TcpTls, TickerMetrics};
 use market_model::{Clock, SubscriptionSet};
-use redis_fanout::{RedisMetrics, RedisSink};
-use resilience::{
-    BackoffConfig, RestartPolicy, ShutdownReport, Stage, StageId, Supervisor, SupervisorMetrics, TaskExit,
-    TaskSpec,
-};
-use tick_pipeline::{
-    BatchConfig, EnrichmentConfig, Fanout, OverflowPolicy, PipelineConfig, PipelineMetrics, QueueConfig,
-    SinkMetrics, SinkQueue, SnapshotSink, run_sink,
-};
-use tokio::net::TcpListener;
+use redis_fanout::RedisMetrics;
+use resilience::{ShutdownReport, Supervisor, SupervisorMetrics, TaskExit, TaskSpec};
+use tick_pipeline::{Fanout, PipelineMetrics, SinkMetrics};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::adapters::simulator;
-use crate::config::{Account, Config, RedisConfig};
+use self::parts::{
+    Stages, calendar, listen, pipeline_config, rest_of, restart, serve_sink, sink_queue, spawn_recorder,
+    spawn_redis, start_simulator, ticker_config,
+};
+use crate::config::Config;
 use crate::control::Feeds;
 use crate::error::StartError;
 use crate::feed::{AccountFeed, FeedParts};
-use crate::health::{Health, RedisView};
+use crate::health::Health;
 use crate::instruments::{self, CatalogBoard};
 use crate::latency::LatencyWindow;
 use crate::logging::Logging;
-use crate::rates::RateMeter;
 use crate::sessions;
 use crate::subscriptions::{Subscriptions, WishReport};
 use crate::telemetry::Telemetry;
@@ -40,14 +35,6 @@ use crate::telemetry::Telemetry;
 pub struct Gateway {
     address: SocketAddr,
     supervisor: Supervisor,
-}
-
-/// The stages of the shutdown, in the order of the flow.
-struct Stages {
-    sources: StageId,
-    sinks: StageId,
-    doors: StageId,
-    support: StageId,
 }
 
 impl Gateway {
@@ -80,7 +67,7 @@ impl Gateway {
         let latest = Arc::new(LatestValues::new());
         let hub = StreamHub::new(latest.clone(), api_metrics.stream.clone());
         let (mut fanout, mut queues) = (Fanout::new(), Vec::new());
-        let api_queue = fanout.add_sink("api", SINK_QUEUE);
+        let api_queue = fanout.add_sink("api", sink_queue(&config));
         let api_sink_metrics = SinkMetrics::register(&telemetry.recorder, "api");
         queues.push(api_queue.clone());
         supervisor.spawn(TaskSpec::optional("sink/api", stages.sinks), restart(), {
@@ -90,7 +77,7 @@ impl Gateway {
         let redis = match &config.redis {
             None => None,
             Some(redis) => {
-                let queue = fanout.add_sink("redis", SINK_QUEUE);
+                let queue = fanout.add_sink("redis", sink_queue(&config));
                 queues.push(queue.clone());
                 let sink_metrics = SinkMetrics::register(&telemetry.recorder, "redis");
                 let metrics = RedisMetrics::register(&telemetry.recorder);
@@ -108,19 +95,40 @@ impl Gateway {
 
         // Feeds: one ticker and one pipeline worker per account.
         let catalog = CatalogBoard::new();
+        let recording = match &config.record {
+            None => None,
+            Some(record) => Some(spawn_recorder(
+                record,
+                &accounts,
+                &catalog,
+                clock.clone(),
+                &telemetry,
+                &mut supervisor,
+                &stages,
+            )?),
+        };
+        let (tap, recording) = recording.unzip();
+        let ticker = ticker_config(&config)?;
+        let connector = TcpTls::new(&ticker.extra_roots)
+            .map_err(|source| StartError::Roots { source })?
+            .with_sockets(ticker.sockets);
         let parts = FeedParts {
-            limits: config.limits,
+            ticker,
             pipeline: pipeline_config(&config),
             market: catalog.market(),
+            sessions: session_phases.clone(),
+            tap,
+            data_dir: config.data_dir.clone(),
             clock: clock.clone(),
             ticker_metrics: TickerMetrics::register(&telemetry.recorder),
         };
-        let (mut feeds, mut desired) = (Vec::new(), Vec::new());
+        let (mut feeds, mut views, mut desired) = (Vec::new(), Vec::new(), Vec::new());
         for account in &accounts {
             let wanted = watch::Sender::new(SubscriptionSet::new());
             let metrics = PipelineMetrics::register(&telemetry.recorder, &account.name);
             let feed = Arc::new(AccountFeed::new(account, &parts, wanted.subscribe(), metrics));
-            feeds.push(feed.clone());
+            feeds.push(feed.commands());
+            views.push(feed.view());
             desired.push(wanted);
             let fanout = fanout.clone();
             supervisor.spawn(
@@ -134,10 +142,10 @@ impl Gateway {
                 },
             );
         }
-        drop(fanout);
+        drop((fanout, parts));
 
         // Commands: the catalog, and from it and the wishes the desired subscriptions.
-        let rest = rest_of(&accounts[0])?;
+        let rest = rest_of(&accounts[0], connector)?;
         supervisor.spawn(TaskSpec::optional("instruments", stages.sources), restart(), {
             let catalog = catalog.clone();
             move |stop| instruments::load(rest.clone(), calendar.clone(), catalog.clone(), stop)
@@ -167,13 +175,13 @@ impl Gateway {
             clock: clock.clone(),
             catalog: catalog.clone(),
             wishes: wishes.subscribe(),
-            feeds: feeds.iter().map(|feed| feed.view()).collect(),
+            feeds: views,
             sinks: queues,
             redis,
             tasks: supervisor.status(),
             latency,
             sessions: session_phases,
-            rates: RateMeter::default(),
+            recording,
         };
         let state = ApiState {
             latest,
@@ -220,124 +228,5 @@ impl Gateway {
             warn!(cause = %report.cause, ?late, "stopped, not everything ended in order");
         }
         report
-    }
-}
-
-// === parts ===
-
-fn calendar(config: &Config) -> Result<Calendar, StartError> {
-    let calendar = Calendar::builtin();
-    Ok(match &config.calendar_overrides {
-        Some(toml) => calendar.with_overrides(toml)?,
-        None => calendar,
-    })
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
-}
-
-/// Starts the simulated market. When its time runs at another speed, the whole gateway lives in that time: the
-/// Greeks would otherwise count down to an expiry on another clock than the prices.
-async fn start_simulator(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    supervisor: &mut Supervisor,
-    stages: &Stages,
-) -> Result<(Vec<Account>, Arc<dyn Clock>), StartError> {
-    let (simulator, account) = simulator::bind(config.sim).await?;
-    let clock = if config.sim.speed == 1.0 { clock } else { Arc::new(simulator.clock()) };
-    supervisor.spawn_once(TaskSpec::critical("simulator", stages.support), |stop| async move {
-        simulator.run(stop).await;
-        TaskExit::Cancelled
-    });
-    Ok((vec![account], clock))
-}
-
-/// Sink and writer are one task: when either panics, both are made anew on the same queue.
-fn spawn_redis(
-    config: &RedisConfig,
-    queue: SinkQueue,
-    (sink_metrics, metrics): (SinkMetrics, RedisMetrics),
-    supervisor: &mut Supervisor,
-    stages: &Stages,
-) -> Result<Arc<RedisView>, StartError> {
-    let mut wanted = redis_fanout::RedisConfig::new(config.url.expose().parse()?);
-    wanted.namespace.clone_from(&config.namespace);
-    wanted.connections = config.pool;
-    wanted.legacy_channels = config.compat_channels;
-    if config.msgpack {
-        wanted.format = snapshot_wire::WireFormat::MessagePack;
-    }
-    let view = Arc::new(RedisView::default());
-    let shown = view.clone();
-    supervisor.spawn(TaskSpec::optional("sink/redis", stages.sinks), restart(), move |_| {
-        let (sink, writer) = RedisSink::new(wanted.clone(), metrics.clone());
-        shown.show(sink.status());
-        let serve = serve_sink(sink, queue.clone(), sink_metrics.clone());
-        async move { tokio::join!(serve, writer.run()).0 }
-    });
-    Ok(view)
-}
-
-async fn serve_sink<S: SnapshotSink>(sink: S, queue: SinkQueue, metrics: SinkMetrics) -> TaskExit {
-    let summary = run_sink(sink, queue, metrics).await;
-    info!(
-        sink = summary.name,
-        delivered = summary.counts.delivered,
-        dropped = summary.counts.dropped,
-        "sink closed"
-    );
-    TaskExit::InputClosed
-}
-
-fn rest_of(account: &Account) -> Result<KiteRest, StartError> {
-    let (key, token) = (account.api_key.expose(), account.access_token.expose());
-    KiteRest::new(&account.rest_url, kite_client::ApiKey::new(key), AccessToken::new(token))
-        .map_err(|source| StartError::Account { account: account.name.clone(), source })
-}
-
-fn pipeline_config(config: &Config) -> PipelineConfig {
-    PipelineConfig {
-        enrichment: EnrichmentConfig { rate: config.rate, ..EnrichmentConfig::default() },
-        batch: BatchConfig {
-            max_age: config.batch.window,
-            max_count: config.batch.max_ticks,
-            max_bytes: config.batch.max_bytes,
-            ..BatchConfig::default()
-        },
-        ..PipelineConfig::default()
-    }
-}
-
-/// What may wait for a sink: newer values replace older ones once it falls behind.
-const SINK_QUEUE: QueueConfig = QueueConfig {
-    max_bytes: 64 << 20,
-    max_batches: 16_384,
-    patience: Duration::from_millis(50),
-    deliver_timeout: Duration::from_secs(30),
-    overflow: OverflowPolicy::Conflate,
-};
-
-/// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
-fn restart() -> RestartPolicy {
-    RestartPolicy::OnFailure {
-        backoff: BackoffConfig::default(),
-        max_restarts: 20,
-        window: Duration::from_secs(600),
-    }
-}
-
-impl Stages {
-    fn add_to(supervisor: &mut Supervisor, deadline: Duration) -> Self {
-        // Sources get most of the time: they close sockets politely and flush pipelines.
-        let share = |quarters: u32| deadline * quarters / 8;
-        let drained = Stage { name: "sinks", stop_by: resilience::StopBy::InputClosed, deadline: share(2) };
-        Self {
-            sources: supervisor.add_stage(Stage::cancelled("sources", share(3))),
-            sinks: supervisor.add_stage(drained),
-            doors: supervisor.add_stage(Stage::cancelled("doors", share(2))),
-            support: supervisor.add_stage(Stage::cancelled("support", share(1))),
-        }
     }
 }

@@ -15,6 +15,8 @@ pub use env::{Env, ProcessEnv};
 pub use settings::{SETTINGS, Setting};
 pub use wishes::{Wish, parse_wishes};
 
+use kite_client::AddressFamily;
+
 use crate::secret::Secret;
 
 /// Everything the gateway can be told.
@@ -106,17 +108,6 @@ pub struct LinkConfig {
     pub rotate_after: Option<Duration>,
     /// Whether a connection whose rate collapsed is made anew, beside the alarm.
     pub reconnect_on_rate_collapse: bool,
-}
-
-/// Which family of addresses connections use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressFamily {
-    /// Whatever answers.
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
 }
 
 /// What to keep of the raw feed.

@@ -1,19 +1,17 @@
 //! An operator's commands, carried out on the feeds.
 
-use std::sync::Arc;
-
 use gateway_api::{ControlError, FeedControl};
 use tracing::info;
 
-use crate::feed::AccountFeed;
+use crate::feed::FeedCommands;
 
 /// The feeds by the names of their accounts.
-pub(crate) struct Feeds(pub(crate) Vec<Arc<AccountFeed>>);
+pub(crate) struct Feeds(pub(crate) Vec<FeedCommands>);
 
 impl Feeds {
-    fn named(&self, account: &str) -> Result<&AccountFeed, ControlError> {
+    fn named(&self, account: &str) -> Result<&FeedCommands, ControlError> {
         let found = self.0.iter().find(|feed| feed.name() == account);
-        found.map(Arc::as_ref).ok_or_else(|| ControlError::UnknownAccount(account.to_owned()))
+        found.ok_or_else(|| ControlError::UnknownAccount(account.to_owned()))
     }
 }
 

@@ -29,6 +29,15 @@ pub enum StartError {
         /// What is wrong.
         source: kite_client::KiteError,
     },
+    /// The certificates to trust cannot be read.
+    #[error("KITE_CA_FILE: {source}")]
+    Roots {
+        /// What is wrong.
+        source: kite_client::KiteError,
+    },
+    /// The recorder cannot be set up.
+    #[error("RECORD_DIR: {0}")]
+    Recording(#[from] feed_recorder::RecordingError),
     /// The Redis address is not usable.
     #[error("REDIS_URL: {0}")]
     Redis(#[from] redis_fanout::RedisError),

@@ -1,21 +1,23 @@
 //! One account's feed: its ticker and its pipeline worker, supervised as one so that a restart begins afresh.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kite_client::{
-    AccessToken, ApiKey, ConnectionLimits, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle,
-    TickerMetrics, TickerStatus,
+    AccessToken, ApiKey, FrameTap, KiteError, Ticker, TickerConfig, TickerCredentials, TickerEnd,
+    TickerHandle, TickerMetrics, TickerStatus, TickerStreams,
 };
 use kite_wire::TextMessage;
-use market_model::{Clock, SubscriptionSet};
+use market_model::{Clock, Sessions, SubscriptionSet};
 use resilience::TaskExit;
 use tick_pipeline::{Fanout, Market, Pipeline, PipelineConfig, PipelineMetrics, PipelineStatus};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::{Account, AccountLimits};
+use crate::config::Account;
+use crate::usual_rates::UsualRates;
 
 /// Everything one account's feed needs, for any number of runs.
 pub(crate) struct AccountFeed {
@@ -26,10 +28,21 @@ pub(crate) struct AccountFeed {
     credentials: watch::Sender<Option<TickerCredentials>>,
     market: watch::Receiver<Market>,
     desired: watch::Receiver<SubscriptionSet>,
+    sessions: watch::Receiver<Sessions>,
+    tap: Option<Arc<dyn FrameTap>>,
+    rates: UsualRates,
     clock: Arc<dyn Clock>,
     ticker_metrics: TickerMetrics,
     pipeline_metrics: PipelineMetrics,
     runs: AtomicU32,
+    view: Arc<FeedView>,
+}
+
+/// What may be done to a feed from outside, for as long as the gateway runs.
+#[derive(Clone)]
+pub(crate) struct FeedCommands {
+    name: Arc<str>,
+    credentials: watch::Sender<Option<TickerCredentials>>,
     view: Arc<FeedView>,
 }
 
@@ -41,9 +54,13 @@ pub(crate) struct FeedView {
 
 /// What all accounts have in common.
 pub(crate) struct FeedParts {
-    pub(crate) limits: AccountLimits,
+    /// Settings of every ticker, but for the address.
+    pub(crate) ticker: TickerConfig,
     pub(crate) pipeline: PipelineConfig,
     pub(crate) market: watch::Receiver<Market>,
+    pub(crate) sessions: watch::Receiver<Sessions>,
+    pub(crate) tap: Option<Arc<dyn FrameTap>>,
+    pub(crate) data_dir: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ticker_metrics: TickerMetrics,
 }
@@ -62,19 +79,22 @@ impl AccountFeed {
             access_token: AccessToken::new(account.access_token.expose()),
             generation: 1,
         };
-        let AccountLimits { connections, tokens_per_connection } = parts.limits;
+        // A simulated market has no hours of its own.
+        let sessions = match account.simulated {
+            false => parts.sessions.clone(),
+            true => watch::channel(Sessions::default()).1,
+        };
         Self {
             name: account.name.as_str().into(),
-            ticker: TickerConfig {
-                url: account.ticker_url.clone(),
-                limits: ConnectionLimits { connections, tokens_per_connection },
-                ..TickerConfig::default()
-            },
+            ticker: TickerConfig { url: account.ticker_url.clone(), ..parts.ticker.clone() },
             pipeline: parts.pipeline.clone(),
             simulated: account.simulated,
             credentials: watch::Sender::new(Some(credentials)),
             market: parts.market.clone(),
             desired,
+            sessions,
+            tap: parts.tap.clone(),
+            rates: UsualRates::new(&parts.data_dir, &account.name),
             clock: parts.clock.clone(),
             ticker_metrics: parts.ticker_metrics.clone(),
             pipeline_metrics,
@@ -83,12 +103,85 @@ impl AccountFeed {
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn view(&self) -> Arc<FeedView> {
         self.view.clone()
+    }
+
+    pub(crate) fn commands(&self) -> FeedCommands {
+        FeedCommands {
+            name: self.name.clone(),
+            credentials: self.credentials.clone(),
+            view: self.view.clone(),
+        }
+    }
+
+    /// Runs ticker and pipeline until told to stop; then the ticker closes, the pipeline flushes what it has, and
+    /// the fanout is dropped.
+    pub(crate) async fn run(&self, fanout: Fanout, stop: CancellationToken) -> TaskExit {
+        let (ticker, handle, streams) = match self.ticker() {
+            Ok(made) => made,
+            Err(error) => return TaskExit::Failed(error.to_string()),
+        };
+        let pipeline = Pipeline::new(
+            self.pipeline.clone(),
+            self.source(),
+            self.simulated,
+            self.market.borrow().clone(),
+            self.clock.clone(),
+            self.pipeline_metrics.clone(),
+        )
+        .follow(self.market.clone())
+        .follow_sessions(self.sessions.clone());
+        self.view.show(handle.clone(), pipeline.status());
+        let ended = stop.child_token();
+        let (end, _, (), (), ()) = tokio::join!(
+            async {
+                let end = ticker.run(stop).await;
+                ended.cancel();
+                end
+            },
+            tick_pipeline::run(pipeline, streams.feed, fanout),
+            follow(handle.clone(), self.desired.clone(), ended.clone()),
+            self.rates.keep(&handle, &ended),
+            read_texts(self.name.clone(), streams.text),
+        );
+        match end {
+            TickerEnd::Shutdown => TaskExit::Cancelled,
+            _ => TaskExit::Failed("the ticker ended although nobody stopped it".to_owned()),
+        }
+    }
+
+    fn ticker(&self) -> Result<(Ticker, TickerHandle, TickerStreams), KiteError> {
+        let (ticker, handle, streams) = Ticker::new(
+            self.ticker.clone(),
+            self.name.clone(),
+            self.credentials.subscribe(),
+            self.clock.clone(),
+            self.ticker_metrics.clone(),
+        )?;
+        let ticker = ticker.follow_sessions(self.sessions.clone()).with_rate_profile(self.rates.load());
+        let ticker = match &self.tap {
+            Some(tap) => ticker.with_tap(tap.clone()),
+            None => ticker,
+        };
+        Ok((ticker, handle, streams))
+    }
+
+    /// The name batches carry. A restarted pipeline counts `seq` from 1 again, so it gets a name of its own and
+    /// no consumer takes the new count for a hole in the old.
+    fn source(&self) -> Arc<str> {
+        match self.runs.fetch_add(1, Ordering::Relaxed) {
+            0 => self.name.clone(),
+            again => format!("{}~{again}", self.name).into(),
+        }
+    }
+}
+
+// === impl FeedCommands ===
+
+impl FeedCommands {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Changes over to another access token; answers which login that is.
@@ -109,57 +202,7 @@ impl AccountFeed {
         let Some(handle) = self.view.handle() else { return connection.is_none() };
         match connection {
             Some(index) => handle.reconnect(index),
-            None => (0..self.ticker.limits.connections).filter(|index| handle.reconnect(*index)).count() > 0,
-        }
-    }
-
-    /// Runs ticker and pipeline until told to stop; then the ticker closes, the pipeline flushes what it has, and
-    /// the fanout is dropped.
-    pub(crate) async fn run(&self, fanout: Fanout, stop: CancellationToken) -> TaskExit {
-        let made = Ticker::new(
-            self.ticker.clone(),
-            self.name.clone(),
-            self.credentials.subscribe(),
-            self.clock.clone(),
-            self.ticker_metrics.clone(),
-        );
-        let (ticker, handle, streams) = match made {
-            Ok(made) => made,
-            Err(error) => return TaskExit::Failed(error.to_string()),
-        };
-        let pipeline = Pipeline::new(
-            self.pipeline.clone(),
-            self.source(),
-            self.simulated,
-            self.market.borrow().clone(),
-            self.clock.clone(),
-            self.pipeline_metrics.clone(),
-        )
-        .follow(self.market.clone());
-        self.view.show(handle.clone(), pipeline.status());
-        let ended = stop.child_token();
-        let (end, _, (), ()) = tokio::join!(
-            async {
-                let end = ticker.run(stop).await;
-                ended.cancel();
-                end
-            },
-            tick_pipeline::run(pipeline, streams.feed, fanout),
-            follow(handle, self.desired.clone(), ended.clone()),
-            read_texts(self.name.clone(), streams.text),
-        );
-        match end {
-            TickerEnd::Shutdown => TaskExit::Cancelled,
-            _ => TaskExit::Failed("the ticker ended although nobody stopped it".to_owned()),
-        }
-    }
-
-    /// The name batches carry. A restarted pipeline counts `seq` from 1 again, so it gets a name of its own and
-    /// no consumer takes the new count for a hole in the old.
-    fn source(&self) -> Arc<str> {
-        match self.runs.fetch_add(1, Ordering::Relaxed) {
-            0 => self.name.clone(),
-            again => format!("{}~{again}", self.name).into(),
+            None => (0..=u8::MAX).take_while(|index| handle.reconnect(*index)).count() > 0,
         }
     }
 }

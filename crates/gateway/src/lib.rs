@@ -29,11 +29,11 @@ mod health;
 mod instruments;
 mod latency;
 pub mod logging;
-mod rates;
 mod secret;
 mod sessions;
 mod subscriptions;
 mod telemetry;
+mod usual_rates;
 
 pub use build::Gateway;
 pub use config::{Config, ConfigError, Env, ProcessEnv, SETTINGS};

@@ -83,6 +83,13 @@ impl KiteRest {
         Ok(Self { endpoint: Endpoint { host, port, tls }, authority, connector, api_key, access_token })
     }
 
+    /// Connects as `connector` does: with more roots, from another address.
+    #[must_use]
+    pub fn with_connector(mut self, connector: TcpTls) -> Self {
+        self.connector = connector;
+        self
+    }
+
     /// Downloads the dump of every instrument, as CSV text.
     ///
     /// # Errors

@@ -1,47 +1,13 @@
 //! The official Kite clients against the simulator, and redis-py against the gateway, all unmodified.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
 
-use kite_sim::{SimConfig, Simulator};
-use tokio_util::sync::CancellationToken;
+use kite_sim::SimConfig;
 
 use crate::process::{Gateway, Program, tool};
 use crate::redis::{Redis, free_port};
-
-/// A simulator in this process, with a runtime of its own.
-struct Sim {
-    addr: SocketAddr,
-    stop: CancellationToken,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sim {
-    fn start(config: SimConfig) -> Self {
-        let (send, receive) = channel();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let sim = Simulator::bind(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
-                send.send(sim.addr()).unwrap();
-                sim.run(stopped).await;
-            });
-        });
-        Self { addr: receive.recv().unwrap(), stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        self.thread.take().map(JoinHandle::join);
-    }
-}
+use crate::sim::Sim;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -13,9 +13,18 @@ pub(crate) struct Answer {
 
 /// Asks with GET and waits for the whole answer.
 pub(crate) fn get(addr: SocketAddr, path: &str) -> io::Result<Answer> {
+    send(addr, "GET", path, "")
+}
+
+/// Sends `json` with `method` and waits for the whole answer.
+pub(crate) fn send(addr: SocketAddr, method: &str, path: &str, json: &str) -> io::Result<Answer> {
     let mut socket = TcpStream::connect(addr)?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(socket, "GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n")?;
+    let length = json.len();
+    write!(
+        socket,
+        "{method} {path} HTTP/1.0\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{json}"
+    )?;
     let mut text = Vec::new();
     socket.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod clients;
+mod consumer;
 mod fake_kite;
 mod faults;
 mod http;
 mod page;
 mod process;
 mod redis;
+mod sim;
 mod start;

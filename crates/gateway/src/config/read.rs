@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use kite_client::AddressFamily;
+
 use super::accounts::{self, Account};
 use super::env::{Env, resolve};
 use super::settings::{SETTINGS, by_env};
 use super::{
-    AccountLimits, AddressFamily, BatchConfig, Config, ConfigError, LinkConfig, LogConfig, RecordConfig,
-    RedisConfig, SimSettings, parse_wishes,
+    AccountLimits, BatchConfig, Config, ConfigError, LinkConfig, LogConfig, RecordConfig, RedisConfig,
+    SimSettings, parse_wishes,
 };
 use crate::secret::Secret;
 

@@ -43,7 +43,12 @@ pub const SETTINGS: &[Setting] = &[
         "gateway.api_key",
         "Key that clients must send as `X-API-Key` or `Authorization: Bearer`. Without one the API is open to whoever can reach the address.",
     ),
-    open("GATEWAY_DATA_DIR", "gateway.data_dir", "data", "Folder for log files; made if absent."),
+    open(
+        "GATEWAY_DATA_DIR",
+        "gateway.data_dir",
+        "data",
+        "Folder for log files and for what is learned about usual tick rates; made if absent.",
+    ),
     open(
         "GATEWAY_SUBSCRIBE",
         "gateway.subscribe",

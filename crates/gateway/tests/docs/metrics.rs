@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use feed_recorder::RecorderMetrics;
 use gateway_api::ApiMetrics;
 use kite_client::TickerMetrics;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
@@ -29,6 +30,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "ticker_dropped_ticks_total",
         "Ticks dropped because the pipeline did not take them in time. Each series of drops is a gap record too.",
     ),
+    (
+        "ticker_superseded_ticks_total",
+        "Ticks that two sockets of one connection said while one took the place of the other; the older socket's.",
+    ),
+    ("ticker_rotations_total", "Sockets replaced by a new one without a hole."),
+    ("ticker_rate_collapses_total", "Connections whose tick rate fell far below the usual one."),
     ("ticker_dropped_frames_total", "The frames they came in."),
     ("ticker_texts_total", "Text frames received."),
     ("ticker_text_errors_total", "Text frames that are not what Kite sends."),
@@ -47,6 +54,11 @@ const MEANINGS: &[(&str, &str)] = &[
         "pipeline_ticks_conflated_total",
         "Ticks replaced by a newer one of the same instrument before their batch was sealed.",
     ),
+    (
+        "pipeline_ticks_shown_total",
+        "Ticks that a published snapshot shows: received less rejected, conflated and waiting.",
+    ),
+    ("pipeline_ticks_waiting", "Ticks in the pipeline now."),
     ("pipeline_snapshots_published_total", "Snapshots handed to the sinks' queues."),
     ("pipeline_batches_published_total", "Batches they were in."),
     ("pipeline_health_records_total", "Feed-health records handed to the sinks' queues."),
@@ -58,6 +70,12 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("tick_processing_latency_seconds", "Socket to sealed batch; includes the batch window."),
     ("greeks_calculation_latency_seconds", "Forwards and Greeks of one poll."),
+    (
+        "conservation_sink_ticks_total",
+        "Ticks offered to the sink, and what became of them, by outcome. Offered is the sum of the others and of what waits.",
+    ),
+    ("conservation_sink_ticks_waiting", "Ticks waiting for the sink or being delivered."),
+    ("sink_queue_bytes", "Memory of what waits for the sink."),
     ("sink_snapshots_delivered_total", "Snapshots the sink took."),
     ("sink_snapshots_failed_total", "Snapshots whose delivery failed."),
     ("sink_snapshots_dropped_total", "Snapshots that gave way in a full queue."),
@@ -92,6 +110,27 @@ const MEANINGS: &[(&str, &str)] = &[
     ("stream_slow_disconnects_total", "Stream clients ended because they did not read."),
     ("task_restarts_total", "Tasks started again after a failure."),
     ("task_panics_total", "Panics caught by the supervisor."),
+    (
+        "redis_ticks_offered_total",
+        "Ticks that batches for Redis stand for: the sum of the next three and of what is on its way.",
+    ),
+    ("redis_ticks_published_total", "Ticks in batches that Redis took."),
+    ("redis_ticks_failed_total", "Ticks in batches that Redis did not take, or not in time."),
+    ("redis_ticks_dropped_total", "Ticks in batches that were not tried because Redis was known to be away."),
+    ("recorder_frames_recorded_total", "Websocket frames recorded."),
+    (
+        "recorder_frames_lost_total",
+        "Frames that found no room in memory, by cause; each series of them is a hole in the recording.",
+    ),
+    ("recorder_events_recorded_total", "Connection events recorded."),
+    ("recorder_bytes_recorded_total", "Bytes of the recorded frames."),
+    ("recorder_bytes_written_total", "Bytes written into recordings, compressed."),
+    ("recorder_write_failures_total", "Writes that failed; each is tried again."),
+    ("recorder_files_deleted_total", "Recordings deleted to keep the budget."),
+    ("recorder_paused", "1 while the disk refuses recordings."),
+    ("recorder_queue_bytes", "Bytes that wait to be recorded."),
+    ("recorder_disk_bytes", "Bytes of all recordings in the folder."),
+    ("recorder_write_duration_seconds", "Compressing and writing one block."),
     ("log_lines_dropped_total", "Log lines dropped because the disk was too slow or full."),
 ];
 
@@ -137,6 +176,7 @@ fn metrics_page() {
     RedisMetrics::register(&recorder);
     ApiMetrics::register(&recorder);
     SupervisorMetrics::register(&recorder);
+    RecorderMetrics::register(&recorder);
     recorder.note(&Key::from_static_name("log_lines_dropped_total"), "counter");
     let mut registered = recorder.0.into_inner().unwrap();
 
@@ -147,7 +187,7 @@ fn metrics_page() {
         reason; never an instrument.\n\n\
         | name | kind | labels | meaning |\n| --- | --- | --- | --- |\n",
     );
-    for (name, meaning) in &MEANINGS {
+    for (name, meaning) in MEANINGS {
         let (kind, labels) = registered.remove(*name).unwrap_or_else(|| panic!("nobody registers {name}"));
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
         writeln!(page, "| `{name}` | {kind} | {} | {meaning} |", labels.join(" ")).unwrap();

@@ -1,0 +1,61 @@
+//! Ten times the load while Redis stands still every few seconds: memory stays flat, values stay fresh.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use crate::procfs::Usage;
+use crate::services::{self, Services};
+use crate::wait;
+
+const WARM_UP: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
+    println!("building the programs");
+    services::build()?;
+    let services = Services::start(9000, 20.0)?;
+    println!("about 180,000 ticks/s; of every six seconds Redis stands still for four; warming up");
+    wait(WARM_UP);
+    let before = Usage::of(services.gateway())?;
+    let (begun, mut most_rss) = (Instant::now(), 0);
+    let mut ages = Vec::new();
+    while begun.elapsed() < time {
+        services.signal_redis("STOP")?;
+        wait(Duration::from_secs(4));
+        most_rss = most_rss.max(Usage::of(services.gateway())?.rss_bytes);
+        services.signal_redis("CONT")?;
+        wait(Duration::from_millis(1000));
+        // What piled up in the sockets has passed; from here on only fresh values may come.
+        services.subscriber().take_age();
+        wait(Duration::from_millis(1000));
+        ages.push(services.subscriber().take_age());
+        eprint!("\r{:3.0} of {:.0} s", begun.elapsed().as_secs_f64(), time.as_secs_f64());
+    }
+    eprintln!();
+    let (after, page) = (Usage::of(services.gateway())?, services.metrics()?);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!("| measure | figure |\n| --- | --- |");
+    println!(
+        "| ticks decoded per second | {:.0} |",
+        page.sum("ticker_ticks_total") / (begun.elapsed() + WARM_UP).as_secs_f64()
+    );
+    println!(
+        "| RSS before / largest / after, MiB | {:.0} / {:.0} / {:.0} |",
+        mib(before.rss_bytes),
+        mib(most_rss),
+        mib(after.rss_bytes)
+    );
+    println!(
+        "| age of values one second after each stall, largest | {:?} |",
+        ages.iter().max().unwrap_or(&Duration::ZERO)
+    );
+    println!(
+        "| conservation | {} |",
+        if services.health()?.contains("\"conservation\":{\"balanced\":true") {
+            "balanced"
+        } else {
+            "NOT BALANCED"
+        }
+    );
+    println!("| consumer | {} |", services.subscriber().summary());
+    Ok(())
+}

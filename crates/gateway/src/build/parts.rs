@@ -1,0 +1,204 @@
+//! The parts of the wiring that take more than a line each.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange_calendar::Calendar;
+use feed_recorder::{RecorderMetrics, RecorderStatus};
+use kite_client::{
+    AccessToken, ConnectionLimits, FrameTap, KiteRest, RateCollapseAction, SocketConfig, TcpTls, TickerConfig,
+};
+use market_model::Clock;
+use redis_fanout::{RedisMetrics, RedisSink};
+use resilience::{BackoffConfig, RestartPolicy, Stage, StageId, Supervisor, TaskExit, TaskSpec};
+use tick_pipeline::{
+    BatchConfig, EnrichmentConfig, EquityTopics, PipelineConfig, QueueConfig, SinkMetrics, SinkQueue,
+    SnapshotSink, run_sink,
+};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::adapters::recorder::{self, RecorderTap};
+use crate::adapters::simulator;
+use crate::config::{Account, AccountLimits, Config, RecordConfig, RedisConfig};
+use crate::error::StartError;
+use crate::health::RedisView;
+use crate::instruments::CatalogBoard;
+use crate::telemetry::Telemetry;
+
+/// The stages of the shutdown, in the order of the flow.
+pub(super) struct Stages {
+    pub(super) sources: StageId,
+    pub(super) sinks: StageId,
+    pub(super) doors: StageId,
+    pub(super) support: StageId,
+}
+
+pub(super) fn calendar(config: &Config) -> Result<Calendar, StartError> {
+    let calendar = Calendar::builtin();
+    Ok(match &config.calendar_overrides {
+        Some(toml) => calendar.with_overrides(toml)?,
+        None => calendar,
+    })
+}
+
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// Starts the simulated market. When its time runs at another speed, the whole gateway lives in that time: the
+/// Greeks would otherwise count down to an expiry on another clock than the prices.
+pub(super) async fn start_simulator(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    supervisor: &mut Supervisor,
+    stages: &Stages,
+) -> Result<(Vec<Account>, Arc<dyn Clock>), StartError> {
+    let (simulator, account) = simulator::bind(config.sim).await?;
+    let clock = if config.sim.speed == 1.0 { clock } else { Arc::new(simulator.clock()) };
+    supervisor.spawn_once(TaskSpec::critical("simulator", stages.support), |stop| async move {
+        simulator.run(stop).await;
+        TaskExit::Cancelled
+    });
+    Ok((vec![account], clock))
+}
+
+/// What a recorder leaves behind for the others: the tap, and how it stands.
+pub(super) type Recording = (Arc<dyn FrameTap>, watch::Receiver<RecorderStatus>);
+
+/// The writer ends when the last tap is gone, which is when the feeds have ended.
+pub(super) fn spawn_recorder(
+    config: &RecordConfig,
+    accounts: &[Account],
+    catalog: &CatalogBoard,
+    clock: Arc<dyn Clock>,
+    telemetry: &Telemetry,
+    supervisor: &mut Supervisor,
+    stages: &Stages,
+) -> Result<Recording, StartError> {
+    let metrics = RecorderMetrics::register(&telemetry.recorder);
+    let (handle, task) = recorder::make(config, accounts, clock, metrics)?;
+    let status = task.status();
+    supervisor.spawn_once(TaskSpec::optional("recorder", stages.sinks), |_| recorder::write(task));
+    let (catalogs, catalog_recorder) = (catalog.catalog(), handle.clone());
+    supervisor.spawn_once(TaskSpec::optional("recorder/instruments", stages.sources), |stop| {
+        recorder::record_catalogs(catalog_recorder, catalogs, stop)
+    });
+    Ok((Arc::new(RecorderTap(handle)), status))
+}
+
+/// Sink and writer are one task: when either panics, both are made anew on the same queue.
+pub(super) fn spawn_redis(
+    config: &RedisConfig,
+    queue: SinkQueue,
+    (sink_metrics, metrics): (SinkMetrics, RedisMetrics),
+    supervisor: &mut Supervisor,
+    stages: &Stages,
+) -> Result<Arc<RedisView>, StartError> {
+    let mut wanted = redis_fanout::RedisConfig::new(config.url.expose().parse()?);
+    wanted.namespace.clone_from(&config.namespace);
+    wanted.connections = config.pool;
+    wanted.legacy_channels = config.compat_channels;
+    if config.msgpack {
+        wanted.format = snapshot_wire::WireFormat::MessagePack;
+    }
+    let view = Arc::new(RedisView::default());
+    let shown = view.clone();
+    supervisor.spawn(TaskSpec::optional("sink/redis", stages.sinks), restart(), move |_| {
+        let (sink, writer) = RedisSink::new(wanted.clone(), metrics.clone());
+        shown.show(sink.status());
+        let serve = serve_sink(sink, queue.clone(), sink_metrics.clone());
+        async move { tokio::join!(serve, writer.run()).0 }
+    });
+    Ok(view)
+}
+
+pub(super) async fn serve_sink<S: SnapshotSink>(sink: S, queue: SinkQueue, metrics: SinkMetrics) -> TaskExit {
+    let summary = run_sink(sink, queue, metrics).await;
+    info!(
+        sink = summary.name,
+        delivered = summary.counts.delivered,
+        dropped = summary.counts.dropped,
+        "sink closed"
+    );
+    TaskExit::InputClosed
+}
+
+pub(super) fn rest_of(account: &Account, connector: TcpTls) -> Result<KiteRest, StartError> {
+    let (key, token) = (account.api_key.expose(), account.access_token.expose());
+    KiteRest::new(&account.rest_url, kite_client::ApiKey::new(key), AccessToken::new(token))
+        .map(|rest| rest.with_connector(connector))
+        .map_err(|source| StartError::Account { account: account.name.clone(), source })
+}
+
+pub(super) fn ticker_config(config: &Config) -> Result<TickerConfig, StartError> {
+    let AccountLimits { connections, tokens_per_connection } = config.limits;
+    let extra_roots = match &config.link.extra_roots {
+        None => Vec::new(),
+        Some(pem) => {
+            kite_client::roots_from_pem(pem.as_bytes()).map_err(|source| StartError::Roots { source })?
+        }
+    };
+    Ok(TickerConfig {
+        limits: ConnectionLimits { connections, tokens_per_connection },
+        rotate_after: config.link.rotate_after,
+        on_rate_collapse: match config.link.reconnect_on_rate_collapse {
+            true => RateCollapseAction::Reconnect,
+            false => RateCollapseAction::Alarm,
+        },
+        extra_roots,
+        sockets: SocketConfig {
+            family: config.link.family,
+            local_address: config.link.local_address,
+            ..SocketConfig::default()
+        },
+        ..TickerConfig::default()
+    })
+}
+
+pub(super) fn pipeline_config(config: &Config) -> PipelineConfig {
+    PipelineConfig {
+        enrichment: EnrichmentConfig { rate: config.rate, ..EnrichmentConfig::default() },
+        batch: BatchConfig {
+            max_age: config.batch.window,
+            max_count: config.batch.max_ticks,
+            max_bytes: config.batch.max_bytes,
+            equity_topics: match config.batch.equity_per_symbol {
+                true => EquityTopics::PerSymbol,
+                false => EquityTopics::Shared,
+            },
+            ..BatchConfig::default()
+        },
+        ..PipelineConfig::default()
+    }
+}
+
+/// How much may wait for a sink.
+pub(super) fn sink_queue(config: &Config) -> QueueConfig {
+    QueueConfig { max_bytes: config.sink_queue_bytes, ..QueueConfig::default() }
+}
+
+/// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
+pub(super) fn restart() -> RestartPolicy {
+    RestartPolicy::OnFailure {
+        backoff: BackoffConfig::default(),
+        max_restarts: 20,
+        window: Duration::from_secs(600),
+    }
+}
+
+impl Stages {
+    pub(super) fn add_to(supervisor: &mut Supervisor, deadline: Duration) -> Self {
+        // Sources get most of the time: they close sockets politely and flush pipelines.
+        let share = |quarters: u32| deadline * quarters / 8;
+        let drained = Stage { name: "sinks", stop_by: resilience::StopBy::InputClosed, deadline: share(2) };
+        Self {
+            sources: supervisor.add_stage(Stage::cancelled("sources", share(3))),
+            sinks: supervisor.add_stage(drained),
+            doors: supervisor.add_stage(Stage::cancelled("doors", share(2))),
+            support: supervisor.add_stage(Stage::cancelled("support", share(1))),
+        }
+    }
+}
