@@ -1,7 +1,9 @@
 //! Subscribes to everything a simulator has over all its accounts and throws the ticks away: what the simulator alone
-//! costs. `cargo run --release -p kite-sim --example drain -- 127.0.0.1:8765 14 20`: address, accounts, seconds.
+//! costs. `cargo run --release -p kite-sim --example drain -- 127.0.0.1:8765 14 20 [sim.pem]`: address, accounts,
+//! seconds, and the certificate of a simulator that speaks TLS.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,12 +11,19 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use kite_wire::{TickerRequest, parse_instruments};
 use market_model::{InstrumentToken, Mode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Tokens of a connection.
 const TOKENS: usize = 3_000;
+
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,12 +33,14 @@ async fn main() -> Result<(), Failure> {
     let addr: SocketAddr = args.next().ok_or("which address?")?.parse()?;
     let accounts: usize = args.next().ok_or("how many accounts?")?.parse()?;
     let seconds: u64 = args.next().ok_or("how many seconds?")?.parse()?;
-    let tokens = tokens(addr).await?;
+    let tls = args.next().map(|path| connector(&path)).transpose()?;
+    let tokens = tokens(addr, tls.as_ref()).await?;
     let per_account = tokens.len().div_ceil(accounts);
     let mut tasks = JoinSet::new();
     for (account, tokens) in tokens.chunks(per_account).enumerate() {
         for tokens in tokens.chunks(TOKENS) {
-            tasks.spawn(drain(addr, account + 1, tokens.to_vec(), Duration::from_secs(seconds)));
+            let time = Duration::from_secs(seconds);
+            tasks.spawn(drain(addr, tls.clone(), account + 1, tokens.to_vec(), time));
         }
     }
     let (connections, mut bytes) = (tasks.len(), 0);
@@ -44,9 +55,26 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every token of the dump that is made for load, or all when none is.
-async fn tokens(addr: SocketAddr) -> Result<Vec<InstrumentToken>, Failure> {
+/// Trusts the certificate at `path` and nothing else.
+fn connector(path: &str) -> Result<TlsConnector, Failure> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(path)?)?;
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
+}
+
+async fn connect(addr: SocketAddr, tls: Option<&TlsConnector>) -> Result<Box<dyn Socket>, Failure> {
     let stream = TcpStream::connect(addr).await?;
+    Ok(match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(tls.connect(ServerName::from(addr.ip()), stream).await?),
+    })
+}
+
+/// Every token of the dump that is made for load, or all when none is.
+async fn tokens(addr: SocketAddr, tls: Option<&TlsConnector>) -> Result<Vec<InstrumentToken>, Failure> {
+    let stream = connect(addr, tls).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
@@ -61,12 +89,13 @@ async fn tokens(addr: SocketAddr) -> Result<Vec<InstrumentToken>, Failure> {
 /// Reads bytes for `time` without looking at them.
 async fn drain(
     addr: SocketAddr,
+    tls: Option<TlsConnector>,
     account: usize,
     tokens: Vec<InstrumentToken>,
     time: Duration,
 ) -> Result<u64, Failure> {
     let url = format!("ws://{addr}/?api_key=load{account:02}&access_token=token{account:02}");
-    let (socket, _) = tokio_tungstenite::connect_async(url).await?;
+    let (socket, _) = tokio_tungstenite::client_async(url, connect(addr, tls.as_ref()).await?).await?;
     let mut stream = socket.into_inner();
     stream.write_all(&masked(&TickerRequest::Mode(Mode::Full, tokens).to_json())).await?;
     let mut buffer = vec![0; 256 * 1024];

@@ -80,6 +80,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, admitted: Admitted, shutdown: Can
     line.close(ended).await;
 }
 
+/// What a connection wakes up for.
+enum Event {
+    Changed,
+    Incoming(Option<Incoming>),
+    Outgoing(Outgoing),
+    Housekeeping,
+}
+
 /// A connection with what may end it.
 struct Line {
     shared: Arc<Shared>,
@@ -108,19 +116,27 @@ impl Line {
                 return ended;
             }
             let reads = self.shaper.half_open().is_none();
-            let outcome = tokio::select! {
-                () = self.too_slow.cancelled() => Err(Ended::TooSlow),
-                () = self.shutdown.cancelled() => Err(Ended::Shutdown),
-                Ok(()) = self.changes.changed() => {
-                    self.is_stale = true;
-                    Ok(())
-                }
-                incoming = self.wire.next(), if reads => match incoming {
-                    Some(incoming) => self.take(incoming).await,
-                    None => Err(Ended::Client),
-                },
-                Some(outgoing) = self.place.seat.queue.recv() => self.send(outgoing).await,
-                _ = housekeeping.tick() => self.keep_house().await,
+            let event = tokio::select! {
+                () = self.too_slow.cancelled() => return Ended::TooSlow,
+                () = self.shutdown.cancelled() => return Ended::Shutdown,
+                Ok(()) = self.changes.changed() => Event::Changed,
+                incoming = self.wire.next(), if reads => Event::Incoming(incoming),
+                Some(outgoing) = self.place.seat.queue.recv() => Event::Outgoing(outgoing),
+                _ = housekeeping.tick() => Event::Housekeeping,
+            };
+            // A fault that was there before the message is known before the message is looked at.
+            self.is_stale |= matches!(event, Event::Changed) || self.changes.has_changed().unwrap_or(false);
+            if self.is_stale
+                && let Err(ended) = self.look_for_faults().await
+            {
+                return ended;
+            }
+            let outcome = match event {
+                Event::Changed => Ok(()),
+                Event::Incoming(Some(incoming)) => self.take(incoming).await,
+                Event::Incoming(None) => Err(Ended::Client),
+                Event::Outgoing(outgoing) => self.send(outgoing).await,
+                Event::Housekeeping => self.keep_house().await,
             };
             if let Err(ended) = outcome {
                 return ended;
@@ -130,6 +146,7 @@ impl Line {
 
     async fn look_for_faults(&mut self) -> Result<(), Ended> {
         self.is_stale = false;
+        self.changes.mark_unchanged();
         let was_half_open = self.shaper.half_open().is_some();
         let orders = self.shared.faults.orders(&self.place.ledger.who, self.order);
         self.order = orders.order;
@@ -161,6 +178,8 @@ impl Line {
 
     async fn take(&mut self, incoming: Incoming) -> Result<(), Ended> {
         match incoming {
+            // Read a moment before the socket became half-open: it counts as unread.
+            _ if self.shaper.half_open().is_some() => Ok(()),
             Incoming::Text(text) => {
                 self.obey(&text);
                 Ok(())

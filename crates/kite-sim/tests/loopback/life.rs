@@ -48,7 +48,9 @@ async fn a_client_that_does_not_read_is_dropped_and_counted() {
     let dropped = |status: &serde_json::Value| status["connections_dropped_as_too_slow_total"] == 1;
     let status =
         sim.status_when(|status| dropped(status) && status["connections"] == serde_json::json!([])).await;
-    assert!(status["packets_sent_total"].as_u64().unwrap() > 3_000);
+    // What the sockets hold was sent, and nothing else.
+    assert!(status["packets_sent_total"].as_u64() > Some(0), "{status}");
+    assert_eq!(sim.get("/sim/sent").await.json()["connections"][0]["ended"], "too-slow");
     // Its place is free and the others are served.
     let mut link = sim.connect().await;
     link.mode(Mode::Ltp, &[INFY]).await;

@@ -29,10 +29,7 @@ async fn a_whole_market_is_listed_over_all_accounts_and_ticks_at_its_rate() {
     let of = |kind| made.iter().filter(|row| row.instrument_type == kind).count();
     let [calls, puts, futures, shares] =
         [InstrumentType::Call, InstrumentType::Put, InstrumentType::Future, InstrumentType::Equity].map(of);
-    assert!(
-        calls >= 400 && puts >= 400 && futures >= 6 && shares >= 50,
-        "{calls} {puts} {futures} {shares}"
-    );
+    assert!(calls >= 400 && puts >= 400 && futures >= 6 && shares >= 50, "{calls} {puts} {futures} {shares}");
     // Every derivative names a share that is listed.
     for row in made.iter().filter(|row| row.expiry.is_some()) {
         assert!(

@@ -105,3 +105,20 @@ fn json_is_one_fault_or_a_list() {
     );
     assert!(error("").starts_with("line 1 column 0"));
 }
+
+#[test]
+fn the_page_about_faults_is_right() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/simulator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut scripts = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    assert!(scripts.all(|script| !fault_script(script).unwrap().is_empty()));
+    let requests = page.lines().filter_map(|line| line.strip_prefix("curl -d '")?.split('\'').next());
+    assert_eq!(requests.map(|body| from_json(body.as_bytes()).unwrap().len()).sum::<usize>(), 2);
+    // The words, by the mistake that names them all.
+    let words = from_json(br#"{"fault":""}"#).unwrap_err().to_string();
+    let words: Vec<&str> = words.split('`').skip(3).step_by(2).collect();
+    assert_eq!(words.len(), 22, "{words:?}");
+    for word in words {
+        assert!(page.contains(&format!("\n| `{word}` |")), "{word}");
+    }
+}
