@@ -382,6 +382,7 @@ impl Enricher {
             chain: local,
             moved: false,
             shown: Shown::of(&greeks),
+            listed: false,
             stale: None,
             forward_stale: false,
             leg_stale: false,

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::health::HealthRecord;
 use crate::metrics::SinkMetrics;
 use crate::snapshot::SnapshotBatch;
-use backlog::{Backlog, Piece};
+use backlog::{Backlog, Cost, Piece};
 use folded::Loss;
 
 pub use ledger::{SinkCounts, SinkTicks};
@@ -327,11 +327,11 @@ impl Shared {
             if let Some(record) = state.health.pop_front() {
                 return Some(Some((Work::Health(record), InFlight { health: 1, ..nothing })));
             }
-            let Some((piece, replaced)) = state.backlog.pop(now, &self.config) else {
+            let Some((piece, cost)) = state.backlog.pop(now, &self.config) else {
                 return state.closed.then_some(None);
             };
             let Piece { batch, since, conflated } = piece;
-            state.counts.conflated += replaced;
+            state.count(cost);
             let (snapshots, ticks) = (batch.snapshots.len() as u64, batch.tick_count);
             state.counts.ticks.in_flight += ticks;
             let in_flight = InFlight { snapshots, ticks, conflated, ..nothing };
@@ -353,13 +353,17 @@ impl State {
             return;
         }
         let cost = self.backlog.push(batch, now, config);
-        self.counts.conflated += cost.conflated;
-        self.counts.dropped += cost.lost.snapshots;
-        self.counts.ticks.overflowed += cost.lost.ticks;
+        self.count(cost);
         if self.backlog.is_over(config) && config.overflow == OverflowPolicy::Disconnect {
             let lost = self.give_up();
             self.counts.ticks.overflowed += lost.ticks;
         }
+    }
+
+    fn count(&mut self, cost: Cost) {
+        self.counts.conflated += cost.conflated;
+        self.counts.dropped += cost.lost.snapshots;
+        self.counts.ticks.overflowed += cost.lost.ticks;
     }
 
     fn push_health(&mut self, record: &Arc<HealthRecord>) {

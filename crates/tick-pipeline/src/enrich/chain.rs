@@ -37,6 +37,8 @@ pub(super) struct Chain {
     /// When all its options were last looked through for Greeks worth publishing.
     pub(super) looked_at: Option<Instant>,
     pub(super) marked_stale: bool,
+    /// Options whose Greeks have moved since they were published; looked at when the chain has its turn.
+    pub(super) unsaid: Vec<u32>,
 }
 
 /// What Greeks are computed on.
@@ -139,6 +141,7 @@ impl Chain {
             basis: None,
             looked_at: None,
             marked_stale: false,
+            unsaid: Vec::with_capacity(2 * rows),
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Live {
     pub(super) leg_stale: bool,
     /// The Greeks it was last published with.
     pub(super) shown: Shown,
+    /// Whether its chain remembers it as one whose Greeks have moved.
+    pub(super) listed: bool,
     /// Why it waits to be published.
     pub(super) pending: Option<SnapshotCause>,
     /// Ticks since it was last published.

@@ -71,30 +71,29 @@ impl Enricher {
             self.chains[at].looked_at = Some(now);
         }
         if due {
-            self.want_options(at, SnapshotCause::Forward);
+            self.want_moved(at);
         }
     }
 
     /// Computes the options of `self.rows`.
     fn compute(&mut self, at: usize, basis: &Result<Basis, NoGreeks>) {
-        let chain = &self.chains[at];
+        let mut unsaid = std::mem::take(&mut self.chains[at].unsaid);
+        let (chain, config) = (&self.chains[at], &self.config);
+        let (live, values, turned) = (&mut self.live, &mut self.values, &mut self.turned);
+        let mut to = Targets { live, values, unsaid: &mut unsaid, config, turned };
         match basis {
-            Ok(basis) => {
-                let config = &self.config;
-                let (live, values) = (&mut self.live, &mut self.values);
-                let mut targets = Targets { live, values, turned: &mut self.turned };
-                self.solver.solve(chain, &self.rows, basis, config.rate, &config.spread, &mut targets);
-            }
+            Ok(basis) => self.solver.solve(chain, &self.rows, basis, config.rate, &config.spread, &mut to),
             Err(reason) => {
                 for &row in &self.rows {
                     for (_, index) in chain.live(row as usize) {
                         if index != NONE {
-                            self.values[index as usize].greeks = GreeksState::Absent(*reason);
+                            to.set(index, GreeksState::Absent(*reason));
                         }
                     }
                 }
             }
         }
+        self.chains[at].unsaid = unsaid;
     }
 
     /// Publishes that an option depends, or no longer depends, on another that is stale.
@@ -108,18 +107,25 @@ impl Enricher {
         self.turned = turned;
     }
 
-    /// Wants the options of a chain published: for their Greeks those whose Greeks moved, else all. One whose own
-    /// value is not current has nothing new to say.
-    fn want_options(&mut self, at: usize, cause: SnapshotCause) {
+    /// Wants the options of a chain published whose Greeks have moved since they were. One whose own value is not
+    /// current has nothing new to say.
+    fn want_moved(&mut self, at: usize) {
+        let mut unsaid = std::mem::take(&mut self.chains[at].unsaid);
+        for index in unsaid.drain(..) {
+            let (live, value) = (&mut self.live[index as usize], &self.values[index as usize]);
+            live.listed = false;
+            if live.stale.is_none() && live.greeks_moved(&value.greeks, &self.config) {
+                self.want(index as usize, SnapshotCause::Forward);
+            }
+        }
+        self.chains[at].unsaid = unsaid;
+    }
+
+    /// Wants all options of a chain published that are current themselves.
+    fn want_all(&mut self, at: usize, cause: SnapshotCause) {
         for row in 0..self.chains[at].strikes.len() {
             for (_, index) in self.chains[at].live(row) {
-                if index == NONE {
-                    continue;
-                }
-                let live = &self.live[index as usize];
-                let greeks = &self.values[index as usize].greeks;
-                let wanted = cause == SnapshotCause::Staleness || live.greeks_moved(greeks, &self.config);
-                if wanted && live.stale.is_none() {
+                if self.live.get(index as usize).is_some_and(|live| live.stale.is_none()) {
                     self.want(index as usize, cause);
                 }
             }
@@ -150,7 +156,7 @@ impl Enricher {
                 }
             }
         }
-        self.want_options(at, SnapshotCause::Staleness);
+        self.want_all(at, SnapshotCause::Staleness);
     }
 
     fn basis(&mut self, at: usize, now: Instant, wall: UnixNanos) -> Result<Basis, NoGreeks> {

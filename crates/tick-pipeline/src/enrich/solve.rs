@@ -7,6 +7,7 @@ use option_greeks::{
 };
 
 use super::chain::{Basis, Chain, NONE, Pick};
+use super::config::EnrichmentConfig;
 use super::live::{Live, Value};
 use super::quote::SpreadRule;
 use crate::snapshot::{GreeksState, NoGreeks, OptionGreeks, Quality};
@@ -31,6 +32,9 @@ pub(super) struct Solver {
 pub(super) struct Targets<'a> {
     pub(super) live: &'a mut [Live],
     pub(super) values: &'a mut [Value],
+    /// Gets those options whose Greeks have moved enough to be published.
+    pub(super) unsaid: &'a mut Vec<u32>,
+    pub(super) config: &'a EnrichmentConfig,
     /// Gets those options whose other side of the strike, which they depend on, became stale or current.
     pub(super) turned: &'a mut Vec<u32>,
 }
@@ -92,7 +96,7 @@ impl Solver {
             for ((side, index), (kind, state)) in chain.live(self.rows[at] as usize).into_iter().zip(states) {
                 debug_assert_eq!(kind, kind_of(side));
                 if index != NONE {
-                    to.values[index as usize].greeks = state;
+                    to.set(index, state);
                     to.live[index as usize].forward_stale = basis.forward.stale;
                 }
             }
@@ -140,7 +144,7 @@ impl Solver {
                 Pick::Nothing => {
                     for (_, index) in chain.live(row as usize) {
                         if index != NONE {
-                            to.values[index as usize].greeks = GreeksState::Absent(NoGreeks::NoPrice);
+                            to.set(index, GreeksState::Absent(NoGreeks::NoPrice));
                         }
                     }
                 }
@@ -239,6 +243,19 @@ impl Solver {
         match self.kinds[at] {
             OptionKind::Call => [(OptionKind::Call, picked), (OptionKind::Put, other)],
             OptionKind::Put => [(OptionKind::Call, other), (OptionKind::Put, picked)],
+        }
+    }
+}
+
+// === impl Targets ===
+
+impl Targets<'_> {
+    pub(super) fn set(&mut self, index: u32, greeks: GreeksState) {
+        let (live, value) = (&mut self.live[index as usize], &mut self.values[index as usize]);
+        value.greeks = greeks;
+        if !live.listed && live.greeks_moved(&value.greeks, self.config) {
+            live.listed = true;
+            self.unsaid.push(index);
         }
     }
 }

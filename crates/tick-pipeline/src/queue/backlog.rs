@@ -42,7 +42,7 @@ pub(super) struct Piece {
     pub(super) conflated: u64,
 }
 
-/// What a push cost.
+/// What keeping the order and the budget cost.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
     /// Snapshots replaced by newer ones of the same instrument.
@@ -98,11 +98,13 @@ impl Backlog {
         cost
     }
 
-    /// Takes the next piece of the line whose turn it is; what has waited too long comes folded. Also answers how
-    /// many snapshots were replaced.
-    pub(super) fn pop(&mut self, now: Instant, config: &QueueConfig) -> Option<(Piece, u64)> {
+    /// Takes the next piece of the line whose turn it is; what has waited too long comes folded.
+    pub(super) fn pop(&mut self, now: Instant, config: &QueueConfig) -> Option<(Piece, Cost)> {
         let at = *self.turns.front()? as usize;
-        let conflated = if self.lines[at].sums().batches > 1 { self.fold_late(at, now, config) } else { 0 };
+        let mut cost = Cost::default();
+        if self.lines[at].sums().batches > 1 {
+            cost.conflated = self.fold_late(at, now, config);
+        }
         let piece = self.change(at, Line::pop);
         self.turns.pop_front();
         if self.lines[at].is_empty() {
@@ -110,7 +112,11 @@ impl Backlog {
         } else {
             self.turns.push_back(at as u32);
         }
-        Some((piece?, conflated))
+        if self.is_over(config) {
+            // What was folded has a table beside it.
+            cost.lost = self.evict(config);
+        }
+        Some((piece?, cost))
     }
 
     /// Throws everything away.

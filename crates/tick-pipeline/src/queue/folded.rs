@@ -68,7 +68,7 @@ impl Folded {
             ts_publish: batch.ts_publish,
             tick_total: before(batch),
             piece: PIECE,
-            entries: VecDeque::new(),
+            entries: VecDeque::with_capacity(batch.snapshots.len()),
             left: 0,
             places: FxHashMap::default(),
             ticks: 0,
@@ -102,7 +102,7 @@ impl Folded {
         let Some(entry) = self.entries.get_mut((place - self.left) as usize) else {
             if self.entries.len() == self.entries.capacity() {
                 // A quarter at a time: what doubles is half empty, and room counts like content.
-                self.entries.reserve_exact((self.entries.len() / 4).max(16));
+                self.entries.reserve_exact((self.entries.len() / 4).max(4));
             }
             self.entries.push_back(Entry { snapshot: snapshot.clone(), since, conflated: 0 });
             return false;
