@@ -7,6 +7,7 @@ mod coverage;
 mod mutants;
 mod process;
 mod provision;
+mod simulate;
 mod suite;
 mod tidy;
 
@@ -21,6 +22,8 @@ cargo xtask <chore>
   bench NAME       run a benchmark program: greeks | load
   coverage         lines of each crate that the tests run; with --files each file's
   mutants          break validator, batcher, breaker and ticker state in small ways; list what no test notices
+  simulate --seeds N [--from S]  feed, faults and virtual time: N seeds, each checked
+  simulate --seed S [--story]    one of them again, exactly
   fuzz TARGET [S]  fuzz TARGET for S seconds (default 60); needs the nightly toolchain
 ";
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         ["coverage"] => coverage::coverage(false),
         ["coverage", "--files"] => coverage::coverage(true),
         ["mutants", rest @ ..] => mutants::mutants(rest),
+        ["simulate", rest @ ..] => simulate::simulate(rest),
         ["fuzz", target] => chores::fuzz(target, "60"),
         ["fuzz", target, seconds] => chores::fuzz(target, seconds),
         _ => {
