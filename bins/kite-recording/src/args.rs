@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Export a recording for pandas and polars.
     Export(ExportArgs),
+    /// Be a Kite whose ticker plays a recording, for any client.
+    Serve(ServeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +81,29 @@ pub(crate) struct ExportArgs {
     /// Oldest age of a batch before it is sent, in milliseconds of recorded time; for snapshots.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5)]
     pub(crate) window_ms: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// A recording file, or the folder that holds them.
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    /// How fast: `max` (as the slowest client reads), or a multiple of real time such as 1 or 20.
+    #[arg(long, default_value = "1")]
+    pub(crate) speed: Speed,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8765")]
+    pub(crate) listen: SocketAddr,
+    /// The access token that is valid, for the API key `simkey`.
+    #[arg(long, default_value = "simtoken")]
+    pub(crate) token: String,
+    /// Ticker connections per API key.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) connections: usize,
+    /// Tokens per ticker connection.
+    #[arg(long, default_value_t = 3000)]
+    pub(crate) tokens_per_connection: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

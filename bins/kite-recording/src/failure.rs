@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Export(#[from] ExportError),
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Simulator(#[from] kite_sim::SimError),
     #[error("cannot wait: {0}")]
     Runtime(io::Error),
     #[error("the thread that writes ended unexpectedly; this is a fault of the program")]

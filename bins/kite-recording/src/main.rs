@@ -15,6 +15,7 @@ mod inspect;
 mod progress;
 mod replay;
 mod selection;
+mod serve;
 mod sink;
 
 /// The exit code for arguments that cannot be used.
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Serve(args) => serve::run(&args),
     };
     match done {
         Ok(report) => match say(&report) {

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,4 +174,88 @@ fn exports_open_in_pandas_and_polars() {
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{errors}");
     assert!(said.contains("pandas and polars agree"), "{said}{errors}");
+}
+
+/// A process that ends with the test.
+struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A websocket message of the server.
+fn message(stream: &mut impl Read) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    let length = match head[1] {
+        126 => {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            usize::from(u16::from_be_bytes(length))
+        }
+        127 => panic!("no frame of this recording is so large"),
+        short => usize::from(short),
+    };
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).unwrap();
+    (head[0] & 15, payload)
+}
+
+#[test]
+fn a_recording_is_served_as_a_kite_that_ticks() {
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kite-recording"))
+        .args(["serve", text(folder.path()), "--listen", "127.0.0.1:0", "--speed", "10"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let _serving = Serving(child);
+    let address =
+        said.lines().find_map(|line| line.unwrap().strip_prefix("ticker  ws://").map(str::to_owned));
+    let address = address.unwrap();
+
+    let mut rest = TcpStream::connect(&address).unwrap();
+    write!(rest, "GET /instruments HTTP/1.1\r\nhost: kite\r\nauthorization: token simkey:simtoken\r\nconnection: close\r\n\r\n").unwrap();
+    let mut dump = Vec::new();
+    rest.read_to_end(&mut dump).unwrap();
+    let symbol = b"NIFTY26NOVFUT";
+    assert!(dump.windows(symbol.len()).any(|window| window == symbol), "{}", String::from_utf8_lossy(&dump));
+
+    let mut ticker = TcpStream::connect(&address).unwrap();
+    write!(
+        ticker,
+        "GET /?api_key=simkey&access_token=simtoken HTTP/1.1\r\nhost: kite\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .unwrap();
+    let mut stream = BufReader::new(ticker.try_clone().unwrap());
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert!(line.contains("101"), "{line}");
+    while line.trim() != "" {
+        line.clear();
+        stream.read_line(&mut line).unwrap();
+    }
+    for request in [r#"{"a":"subscribe","v":[256265]}"#, r#"{"a":"mode","v":["full",[256265]]}"#] {
+        // A client's message is masked; a mask of zeros leaves it as it is.
+        ticker.write_all(&[0x81, 0x80 | request.len() as u8, 0, 0, 0, 0]).unwrap();
+        ticker.write_all(request.as_bytes()).unwrap();
+    }
+    ticker.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut prices = Vec::new();
+    while prices.len() < 5 {
+        let (kind, payload) = message(&mut stream);
+        if kind == 2 && payload.len() > 12 {
+            assert_eq!(payload[..8], [0, 1, 0, 32, 0, 3, 233, 9], "one index packet in full mode");
+            prices.push(payload[8..12].to_vec());
+        }
+    }
+    // The very prices that were recorded: those of one frame after the other.
+    let recorded: Vec<_> = (0..ROUNDS).map(|round| frame(round)[8..12].to_vec()).collect();
+    assert!(recorded.windows(5).any(|window| window == prices), "{prices:?}");
 }

@@ -76,6 +76,9 @@ pub(crate) struct BlockBuilder {
     records: u32,
     frames: u32,
     ticks: u32,
+    events: u32,
+    /// Bytes of the frames.
+    frame_bytes: u64,
 }
 
 /// What a reader finds in a block, in the order it was recorded.
@@ -115,6 +118,8 @@ impl BlockBuilder {
             records: 0,
             frames: 0,
             ticks: 0,
+            events: 0,
+            frame_bytes: 0,
         }
     }
 
@@ -123,6 +128,7 @@ impl BlockBuilder {
         self.connections.clear();
         (self.previous, self.span) = (0, None);
         (self.records, self.frames, self.ticks) = (0, 0, 0);
+        (self.events, self.frame_bytes) = (0, 0);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -147,6 +153,11 @@ impl BlockBuilder {
         (self.records, self.frames, self.ticks)
     }
 
+    /// Events, and bytes of frames.
+    pub(crate) fn events_and_bytes(&self) -> (u32, u64) {
+        (self.events, self.frame_bytes)
+    }
+
     pub(crate) fn frame(&mut self, connection: &ConnectionId, ts: UnixNanos, kind: FrameKind, bytes: &[u8]) {
         let connection = self.connection(connection);
         self.raw.push(match kind {
@@ -158,6 +169,7 @@ impl BlockBuilder {
         put_bytes(&mut self.raw, bytes);
         self.records += 1;
         self.frames += 1;
+        self.frame_bytes += bytes.len() as u64;
         if kind == FrameKind::Binary {
             self.ticks += declared_packets(bytes);
         }
@@ -169,6 +181,7 @@ impl BlockBuilder {
         self.time(ts);
         put_bytes(&mut self.raw, event);
         self.records += 1;
+        self.events += 1;
     }
 
     pub(crate) fn hole(&mut self, hole: &Hole) {

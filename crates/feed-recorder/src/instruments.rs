@@ -61,9 +61,14 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Result<InstrumentCatalog, Problem> {
     InstrumentCatalog::new(instruments, |name| spots.get(name).copied()).map_err(Problem::Catalog)
 }
 
+/// The instruments of `catalog` as rows of Kite's dump, in its order.
+pub fn instrument_rows(catalog: &InstrumentCatalog) -> Vec<InstrumentRow> {
+    catalog.instruments().iter().map(row).collect()
+}
+
 /// `catalog` as Kite writes an instrument dump (CSV), in its order.
 pub fn instrument_dump(catalog: &InstrumentCatalog) -> Vec<u8> {
-    let rows: Vec<InstrumentRow> = catalog.instruments().iter().map(row).collect();
+    let rows = instrument_rows(catalog);
     let mut out = Vec::with_capacity(rows.len() * 90);
     // Writing into memory does not fail.
     let _ = write_instruments(&rows, &mut out);

@@ -59,7 +59,8 @@ pub use error::RecordingError;
 pub use format::{
     BlockEntry, BlockHeader, BlockKind, FILE_ENDING, FORMAT_VERSION, FileHeader, RecordedAccount,
 };
-pub use instruments::instrument_dump;
+pub use instruments::{instrument_dump, instrument_rows};
+pub use kite_wire::InstrumentRow;
 pub use metrics::RecorderMetrics;
 pub use pace::Pace;
 pub use pipeline::PipelineReplay;

@@ -87,8 +87,11 @@ impl PipelineReplay {
         while let Some((due, worker)) = self.next_due()
             && due <= until
         {
+            // Where time was skipped, what fell due meanwhile is done afterwards: the clock never runs backwards.
             let start = self.start.unwrap_or(at);
-            self.clock.set(start + due.saturating_duration_since(self.zero));
+            let now = (start + due.saturating_duration_since(self.zero)).max(self.clock.now());
+            let due = self.instant(now);
+            self.clock.set(now);
             self.workers[worker].pipeline.poll(due);
             self.hand_out(each);
             // A pipeline that is due again at once would be polled for ever.

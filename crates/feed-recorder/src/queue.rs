@@ -185,7 +185,24 @@ impl Queue {
         state.ready.pop_front()
     }
 
-    /// A block was written, or given up: its memory is free again.
+    /// A block is given up: what it holds was taken, and is lost after all.
+    pub(crate) fn give_up(&self, block: BlockBuilder) {
+        let ((_, frames, ticks), (events, bytes)) = (block.counts(), block.events_and_bytes());
+        let mut state = self.lock();
+        let counts = &mut state.counts;
+        counts.frames -= u64::from(frames);
+        counts.frames_lost += u64::from(frames);
+        counts.ticks -= u64::from(ticks);
+        counts.ticks_lost += u64::from(ticks);
+        counts.events -= u64::from(events);
+        counts.events_lost += u64::from(events);
+        counts.bytes -= bytes;
+        drop(state);
+        self.metrics.lost(HoleCause::Disk).increment(u64::from(frames));
+        self.done(block);
+    }
+
+    /// A block was written: its memory is free again.
     pub(crate) fn done(&self, mut block: BlockBuilder) {
         let mut state = self.lock();
         state.waiting = state.waiting.saturating_sub(block.len());

@@ -190,22 +190,24 @@ impl RecorderTask {
             match result {
                 Ok(()) => {
                     self.queue.set_failing(false);
+                    if let Work::Block(block) = work {
+                        self.queue.done(block);
+                    }
                     self.publish(Some(RecorderState::Recording));
-                    break;
+                    return Ok(self);
                 }
                 Err(error) => {
                     self.failed(&error);
                     if last_try {
-                        break;
+                        if let Work::Block(block) = work {
+                            self.queue.give_up(block);
+                        }
+                        return Ok(self);
                     }
                     self.wait_for_retry().await;
                 }
             }
         }
-        if let Work::Block(block) = work {
-            self.queue.done(block);
-        }
-        Ok(self)
     }
 
     async fn try_write(

@@ -293,6 +293,28 @@ async fn a_full_disk_pauses_the_recording_and_leaves_a_counted_hole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_full_disk_never_took_is_lost_in_the_counts_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let volume = Box::new(SmallDisk::with_room(0));
+    let clock = Arc::new(ManualClock::new(START));
+    let (handle, task) = Recorder::on(volume, config(folder.path()), clock, RecorderMetrics::noop()).unwrap();
+    (0..10).for_each(|round| handle.frame(&connection(0), START, FrameKind::Binary, &frame(round)));
+    handle.event(&FeedEvent::Connected { connection: connection(0), at: START });
+    drop(handle);
+    let status = task.run().await.unwrap();
+    let wanted = RecorderCounts {
+        frames_offered: 10,
+        frames_lost: 10,
+        ticks_lost: 450,
+        events_offered: 1,
+        events_lost: 1,
+        ..RecorderCounts::default()
+    };
+    assert_eq!(status.counts, wanted);
+    assert_eq!(files(folder.path()).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_recording_that_is_being_written_can_be_read_up_to_its_last_block() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(START));

@@ -92,6 +92,30 @@ async fn batches_are_sealed_at_the_recorded_instants() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_is_skipped_where_nobody_recorded_and_never_runs_backwards() {
+    let folder = tempfile::tempdir().unwrap();
+    record(config(folder.path()), 3).await;
+    record_from(config(folder.path()), START + Duration::from_secs(600), 3).await;
+    let recording = Recording::open(folder.path()).unwrap();
+    let mut pipeline = PipelineReplay::new(PipelineConfig::default(), Vec::new());
+    let mut replay = Replay::new(&recording, RecordFilter::default()).unwrap();
+    let mut published = Vec::new();
+    while let Some(step) = replay.next_step().unwrap() {
+        let note = |output| {
+            published.push(match output {
+                Output::Batch(batch) => batch.ts_publish,
+                Output::Health(record) => record.ts_publish,
+            });
+        };
+        pipeline.take(step, note).unwrap();
+    }
+    assert!(published.is_sorted(), "{published:?}");
+    let (idle, later) = (START + Duration::from_secs(61), START + Duration::from_secs(600));
+    assert!(published.iter().all(|at| *at < idle || *at >= later), "nobody was there to publish");
+    assert!(*published.last().unwrap() > later);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_block_and_another_run_are_said_as_a_feed_says_them() {
     let folder = tempfile::tempdir().unwrap();
     record(config(folder.path()), 40).await;
