@@ -1,7 +1,7 @@
 //! What the way from the socket to decoded ticks costs, beside a plain read of the same bytes, in CPU time of the
 //! one thread that reads. Rounds of all variants take turns; medians are printed.
 //!
-//! `cargo run --release -p kite-client --example socket_cost -- [FRAMES] [FRAMES_PER_SECOND] [SO_RCVBUF]`; without a pace as fast as it goes, `0` leaves the buffer to the kernel.
+//! `cargo run --release -p kite-client --example socket_cost -- [FRAMES] [FRAMES_PER_SECOND] [SO_RCVBUF] [READ_BUFFER]`; without a pace as fast as it goes, `0` leaves the buffer to the kernel.
 //! `ONLY=1` runs one of the four variants alone, for a profiler.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that fails may panic")]
@@ -36,6 +36,7 @@ struct Plan {
     frames: usize,
     per_second: Option<u32>,
     receive_buffer: Option<u32>,
+    read_buffer: usize,
 }
 
 #[derive(Clone)]
@@ -163,7 +164,11 @@ async fn tick(server: &Server, plan: Plan, tls: bool) -> Duration {
         url: format!("{}://localhost:{}", if tls { "wss" } else { "ws" }, server.port),
         limits: ConnectionLimits { connections: 1, tokens_per_connection: 3000 },
         extra_roots: vec![server.root.clone()],
-        sockets: SocketConfig { receive_buffer: plan.receive_buffer, ..SocketConfig::default() },
+        sockets: SocketConfig {
+            receive_buffer: plan.receive_buffer,
+            read_buffer: plan.read_buffer,
+            ..SocketConfig::default()
+        },
         ..TickerConfig::default()
     };
     let login = TickerCredentials {
@@ -208,6 +213,7 @@ fn main() {
         frames: arguments.next().unwrap_or(20_000) as usize,
         per_second: arguments.next().filter(|pace| *pace > 0),
         receive_buffer: arguments.next().filter(|bytes| *bytes > 0),
+        read_buffer: arguments.next().map_or(SocketConfig::default().read_buffer, |bytes| bytes as usize),
     };
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -234,7 +240,11 @@ fn main() {
                 continue;
             }
             let time = std::thread::scope(|scope| {
-                scope.spawn(|| serve(&listener, &tls, plan, *variant));
+                let server_side = || serve(&listener, &tls, plan, *variant);
+                std::thread::Builder::new()
+                    .name("server".to_owned())
+                    .spawn_scoped(scope, server_side)
+                    .unwrap();
                 runtime.block_on(async {
                     if variant.ticker {
                         tick(&server, plan, variant.tls).await

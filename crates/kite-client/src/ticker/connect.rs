@@ -51,6 +51,8 @@ pub struct SocketConfig {
     pub attempt_timeout: Duration,
     /// `SO_RCVBUF` in bytes; `None` lets the kernel grow the buffer as it needs.
     pub receive_buffer: Option<u32>,
+    /// Most bytes taken from the kernel, or from TLS, at once. Allocated once per connection.
+    pub read_buffer: usize,
 }
 
 /// TCP with `TCP_NODELAY`, and TLS by the public roots plus extra ones.
@@ -70,6 +72,7 @@ impl Default for SocketConfig {
             // Two dead addresses fit in a connect timeout of seven seconds, and a third that answers.
             attempt_timeout: Duration::from_millis(2500),
             receive_buffer: None,
+            read_buffer: 32 * 1024,
         }
     }
 }

@@ -405,7 +405,7 @@ pub(crate) async fn open(
             url.request(&credentials).map_err(|error: KiteError| HandshakeError::Io(error.to_string()))?;
         let stream = (connector.connect(&url.endpoint).await)
             .map_err(|error| HandshakeError::Io(error.to_string()))?;
-        handshake(request, stream, config.max_message_bytes).await
+        handshake(request, stream, config.max_message_bytes, config.sockets.read_buffer).await
     };
     let secrets = [credentials.access_token.expose(), credentials.api_key.expose()];
     match opened.await {

@@ -40,6 +40,8 @@ pub(crate) struct SubscriptionLedger {
     batch: usize,
     silent_after: Duration,
     wanted: FxHashMap<InstrumentToken, Entry>,
+    /// When the newest mode of each was written.
+    sent_at: FxHashMap<InstrumentToken, Instant>,
     /// What the server carries on this socket; `None` until a mode was written.
     served: FxHashMap<InstrumentToken, Option<Mode>>,
     /// Tokens for which `wanted` and `served` differ. Ordered, so commands are the same every time.
@@ -55,11 +57,11 @@ pub(crate) struct SubscriptionLedger {
     holes: Holes,
 }
 
+/// Looked up for every tick, so it holds only what a tick needs: the smaller, the more of it is in the cache.
 #[derive(Debug)]
 struct Entry {
     mode: Mode,
     state: SubscriptionState,
-    sent_at: Option<Instant>,
     /// It was silent on this socket before, and its commands were sent a second time.
     resent: bool,
     seen: Seen,
@@ -96,6 +98,7 @@ impl SubscriptionLedger {
             batch: batch.max(1),
             silent_after,
             wanted: FxHashMap::default(),
+            sent_at: FxHashMap::default(),
             served: FxHashMap::default(),
             dirty: BTreeSet::new(),
             repeats: BTreeSet::new(),
@@ -112,6 +115,7 @@ impl SubscriptionLedger {
         let gone: BTreeSet<InstrumentToken> =
             (self.wanted.keys().copied()).filter(|token| desired.mode(*token).is_none()).collect();
         for token in gone {
+            self.sent_at.remove(&token);
             if let Some(entry) = self.wanted.remove(&token) {
                 self.count(entry.state, SubscriptionState::Removed);
                 self.changes.push(SubscriptionChange {
@@ -134,7 +138,6 @@ impl SubscriptionLedger {
                 let fresh = Entry {
                     mode: wish.mode,
                     state: SubscriptionState::Requested,
-                    sent_at: None,
                     resent: false,
                     seen: Seen::Never,
                     habit: Habit::default(),
@@ -202,7 +205,7 @@ impl SubscriptionLedger {
             let Some(entry) = self.wanted.get_mut(&token).filter(|entry| entry.mode == mode) else {
                 continue;
             };
-            entry.sent_at = Some(now);
+            self.sent_at.insert(token, now);
             if entry.state == SubscriptionState::Requested {
                 self.change(token, SubscriptionState::Sent);
             }
@@ -215,7 +218,7 @@ impl SubscriptionLedger {
             return false;
         };
         match std::mem::replace(&mut entry.seen, Seen::At(at)) {
-            Seen::At(before) => entry.habit.ticked(at.saturating_since(before)),
+            Seen::At(before) => entry.habit.ticked(before, at),
             Seen::Lost(from) => self.holes.end(token, from, at),
             Seen::Never => {}
         }
@@ -250,12 +253,10 @@ impl SubscriptionLedger {
         if self.counts.sent == 0 {
             return;
         }
-        let mut silent: Vec<InstrumentToken> = (self.wanted.iter_mut())
+        let mut silent: Vec<InstrumentToken> = (self.wanted.iter())
             .filter(|(_, entry)| entry.state == SubscriptionState::Sent)
-            .filter_map(|(token, entry)| {
-                let sent_at = *entry.sent_at.get_or_insert(now);
-                (now - sent_at >= self.silent_after).then_some(*token)
-            })
+            .map(|(token, _)| *token)
+            .filter(|token| now - *self.sent_at.entry(*token).or_insert(now) >= self.silent_after)
             .collect();
         silent.sort_unstable();
         for token in silent {
@@ -276,12 +277,12 @@ impl SubscriptionLedger {
         self.served.clear();
         self.repeats.clear();
         self.in_flight.clear();
+        self.sent_at.clear();
         self.last_subscribed.clear();
         let mut tokens: Vec<InstrumentToken> = self.wanted.keys().copied().collect();
         tokens.sort_unstable();
         for token in &tokens {
             if let Some(entry) = self.wanted.get_mut(token) {
-                entry.sent_at = None;
                 entry.resent = false;
             }
             self.change(*token, SubscriptionState::Requested);

@@ -123,8 +123,8 @@ impl Load {
     }
 }
 
-/// The exchange that the segment byte names. Indices move with NSE: BSE keeps the same hours.
-fn exchange_of(token: InstrumentToken) -> Option<Exchange> {
+/// The exchange that the segment byte names. Indices move with the trades of NSE: BSE keeps the same hours.
+pub(crate) fn exchange_of(token: InstrumentToken) -> Option<Exchange> {
     Some(match token.segment_byte() {
         1 | 9 => Exchange::Nse,
         2 => Exchange::Nfo,

@@ -26,6 +26,11 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// Ends of single instruments' holes gather this long, because after a reconnect they come by the thousand.
 const GAPS_EVERY: Duration = Duration::from_secs(1);
 
+/// How many messages that wait already are taken in a row. Whoever takes their ticks then finds them still in the
+/// processor's cache, and the allocator gets their memory back before it asks the kernel for more: 4 of 18 KB cost
+/// 12 us each where 128 in a row cost 27 us.
+const MOST_IN_A_ROW: usize = 4;
+
 /// How many messages that wait already are looked through before a socket is called dead.
 const MOST_WAITING: usize = 32;
 
@@ -150,7 +155,10 @@ impl Connection {
                 event = relief.next(), if relief.is_some() => {
                     self.relieved(&mut relief, &mut session, event).await
                 }
-                turn = session.socket.turn() => self.turned(&mut session, turn).await,
+                turn = session.socket.turn() => match self.turned(&mut session, turn).await {
+                    None => self.take_ready(&mut session, MOST_IN_A_ROW - 1).await,
+                    end => end,
+                },
             };
             let Some(mut end) = end else { continue };
             if let Some(newcomer) = self.steps_in(&mut relief, session.since, &mut end).await {
@@ -184,15 +192,17 @@ impl Connection {
         }
     }
 
-    /// Takes what is there already and waits for nothing.
-    async fn take_ready(&mut self, session: &mut Session) -> Option<End> {
-        for _ in 0..MOST_WAITING {
+    /// Takes up to `most` messages that are there already and waits for none. When there were that many, others get
+    /// their turn.
+    async fn take_ready(&mut self, session: &mut Session, most: usize) -> Option<End> {
+        for _ in 0..most {
             let turn = session.socket.turn().now_or_never()?;
             let end = self.turned(session, turn).await;
             if end.is_some() {
                 return end;
             }
         }
+        tokio::task::yield_now().await;
         None
     }
 
@@ -203,7 +213,7 @@ impl Connection {
             // A process that was stopped for a while must not blame the server: what arrived meanwhile counts. The
             // timer may be seen before the sockets; a yield makes the runtime look at those.
             tokio::task::yield_now().await;
-            let end = self.take_ready(session).await;
+            let end = self.take_ready(session, MOST_WAITING).await;
             if end.is_some() {
                 return (now, end);
             }

@@ -15,8 +15,6 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::ticker::connect::ByteStream;
 
-/// A kernel read brings rarely more; it is allocated once per connection.
-const READ_BUFFER: usize = 16 * 1024;
 /// Commands are flushed at once, so this much never gathers unless the peer stops reading.
 const MAX_WRITE_BUFFER: usize = 256 * 1024;
 /// Of an answer that refuses us, this much is kept for the log.
@@ -61,9 +59,10 @@ pub(crate) async fn handshake(
     request: Request,
     stream: Box<dyn ByteStream>,
     max_message_bytes: usize,
+    read_buffer: usize,
 ) -> Result<Socket, HandshakeError> {
     let mut config = WebSocketConfig::default();
-    config.read_buffer_size = READ_BUFFER;
+    config.read_buffer_size = read_buffer;
     config.write_buffer_size = 0;
     config.max_write_buffer_size = MAX_WRITE_BUFFER;
     config.max_message_size = Some(max_message_bytes);

@@ -128,6 +128,79 @@ async fn a_certificate_nobody_vouches_for_is_refused() {
     }
 }
 
+/// The next event whose words begin with `prefix`.
+async fn until(streams: &mut kite_client::TickerStreams, prefix: &str) -> String {
+    loop {
+        let event = describe(streams.feed.recv().await.unwrap());
+        if event.starts_with(prefix) {
+            return event;
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_of_the_server_ticks_are_back_within_the_first_delay_and_a_tenth() {
+    let (listener, mut config) = listen("ws").await;
+    config.backoff.jitter = 0.0;
+    let delay = config.backoff.initial;
+    let (_handle, mut streams, _task, _login) = start(config);
+    let mut peer = Peer::upgrade(listener.accept().await.unwrap().0).await;
+    peer.carries(&WANTED).await;
+    peer.ticks(&WANTED).await;
+    until(&mut streams, "ticks").await;
+    let address = listener.local_addr().unwrap();
+    drop((peer, listener));
+    let fell = Instant::now();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let mut peer = Peer::upgrade(listener.accept().await.unwrap().0).await;
+    peer.carries(&WANTED).await;
+    peer.ticks(&WANTED).await;
+    assert_eq!(until(&mut streams, "ticks").await, "ticks 0 408065:full 738561:ltp");
+    let away = fell.elapsed();
+    assert!(away <= delay + delay / 10, "{away:?}");
+}
+
+#[tokio::test]
+async fn a_renewed_token_is_live_within_two_seconds_without_a_hole() {
+    let (root, acceptor) = certificate();
+    let (listener, mut config) = listen("wss").await;
+    config.extra_roots = vec![root];
+    let (handle, mut streams, _task, credentials) = start(config);
+    let accept =
+        async || Peer::upgrade(acceptor.accept(listener.accept().await.unwrap().0).await.unwrap()).await;
+    let mut old = accept().await;
+    old.carries(&WANTED).await;
+    old.ticks(&WANTED).await;
+    until(&mut streams, "ticks").await;
+    credentials.send_replace(Some(login(2)));
+    let renewed = Instant::now();
+    let mut new = accept().await;
+    assert_eq!(new.uri.query(), Some("api_key=key&access_token=token2"));
+    new.carries(&WANTED).await;
+    new.ticks(&WANTED).await;
+    until(&mut streams, "ticks").await;
+    let told = until(&mut streams, "").await;
+    assert!(!told.starts_with("gap"), "{told}");
+    assert_eq!(old.closed().await, Some(1000));
+    let rotated = until(&mut streams, "rotated").await;
+    assert!(rotated.ends_with("TokenRenewed"), "{rotated}");
+    assert!(renewed.elapsed() < Duration::from_secs(2), "{:?}", renewed.elapsed());
+    assert_eq!(handle.status().connections[0].generation, Some(2));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_says_so() {
+    let (root, acceptor) = certificate();
+    let (listener, mut config) = listen("wss").await;
+    config.url = config.url.replace("localhost", "127.0.0.1");
+    config.extra_roots = vec![root];
+    let (_handle, mut streams, _task, _login) = start(config);
+    let (stream, _) = listener.accept().await.unwrap();
+    assert!(acceptor.accept(stream).await.is_err());
+    let told = until(&mut streams, "reconnecting").await;
+    assert!(told.contains("the certificate is not for 127.0.0.1 but for"), "{told}");
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_by_name() {
     let check = |change: fn(&mut TickerConfig), text: &str| {

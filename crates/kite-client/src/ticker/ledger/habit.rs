@@ -2,40 +2,47 @@
 
 use std::time::Duration;
 
-use market_model::{Exchange, InstrumentToken, SessionPhase, Sessions, SubscriptionState, UnixNanos};
+use market_model::{InstrumentToken, SessionPhase, Sessions, SubscriptionState, UnixNanos};
 
 use crate::ticker::ledger::SubscriptionLedger;
 use crate::ticker::ledger::holes::Seen;
+use crate::ticker::rate::exchange_of;
 
 /// Fewer intervals than this say nothing.
 const ENOUGH: u16 = 16;
 /// A pause this many times the usual interval is no chance any more: ticks that come at random leave one of this
 /// length once in half a billion.
-const PAUSE: f32 = 20.0;
-/// What the newest interval weighs against all before it.
-const NEWEST: f32 = 0.1;
+const PAUSE: i64 = 20;
+/// The newest interval weighs one part in this many against all before it.
+const NEWEST: i32 = 8;
+/// Intervals are kept in units of 2^20 nanoseconds, about a millisecond: integers, because this is done for every
+/// tick.
+const UNIT_BITS: u32 = 20;
 
 /// The usual interval between two ticks of one instrument, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Habit {
-    interval_seconds: f32,
+    interval: i32,
     intervals: u16,
 }
 
 // === impl Habit ===
 
 impl Habit {
-    /// It ticked, so long after the time before.
-    pub(super) fn ticked(&mut self, after: Duration) {
-        let after = after.as_secs_f32();
-        let weight = if self.intervals == 0 { 1.0 } else { NEWEST };
-        self.interval_seconds += weight * (after - self.interval_seconds);
+    /// It ticked `before`, and now again.
+    #[inline]
+    pub(super) fn ticked(&mut self, before: UnixNanos, now: UnixNanos) {
+        // A day is 2^27 units, so the difference of two longer ones is still in range.
+        let after = (now.0.saturating_sub(before.0) >> UNIT_BITS).clamp(0, 1 << 30) as i32;
+        let weight = if self.intervals == 0 { 1 } else { NEWEST };
+        self.interval += (after - self.interval) / weight;
         self.intervals = self.intervals.saturating_add(1);
     }
 
     /// Whether a pause of this length, and of `at_least` that, means that it has stopped.
     fn has_stopped(self, pause: Duration, at_least: Duration) -> bool {
-        self.intervals >= ENOUGH && pause >= at_least && pause.as_secs_f32() >= PAUSE * self.interval_seconds
+        let units = (pause.as_nanos() >> UNIT_BITS) as i64;
+        self.intervals >= ENOUGH && pause >= at_least && units >= PAUSE * i64::from(self.interval)
     }
 }
 
@@ -64,23 +71,13 @@ impl SubscriptionLedger {
 
 /// Whether the exchange of `token` is in continuous trading, or nobody knows.
 fn may_tick(token: InstrumentToken, sessions: &Sessions) -> bool {
-    let exchange = match token.segment_byte() {
-        // Indices are computed from the trades of the cash segment.
-        1 | 9 => Exchange::Nse,
-        2 => Exchange::Nfo,
-        3 => Exchange::Cds,
-        4 => Exchange::Bse,
-        5 => Exchange::Bfo,
-        6 => Exchange::Bcd,
-        7 => Exchange::Mcx,
-        _ => return false,
-    };
-    matches!(sessions.phase(&exchange), SessionPhase::Continuous | SessionPhase::Unknown)
+    let phase = exchange_of(token).map(|exchange| sessions.phase(&exchange));
+    matches!(phase, Some(SessionPhase::Continuous | SessionPhase::Unknown))
 }
 
 #[cfg(test)]
 mod tests {
-    use market_model::{Mode, Subscription};
+    use market_model::{Exchange, Mode, Subscription};
     use tokio::time::Instant;
 
     use super::*;

@@ -52,6 +52,7 @@ impl SubscriptionLedger {
         self.holes.cause = self.holes.cause.or(untold.cause);
         for (token, entry) in &mut self.wanted {
             let Some(before) = former.wanted.get(token) else { continue };
+            entry.habit = before.habit;
             match (before.seen, entry.seen) {
                 (Seen::Lost(from), Seen::At(to)) => self.holes.end(*token, from, to),
                 (before, Seen::Never) => entry.seen = before,
