@@ -31,7 +31,8 @@ pub struct RedisConfig {
     pub legacy_channels: bool,
     /// How many connections; batches of one topic always take the same one. 0 counts as 1.
     pub connections: usize,
-    /// Batches that may wait for one connection. Short, because a waiting price is an old price.
+    /// Batches that may wait for one connection: the topics of one batch window, so that they are sent together.
+    /// No more, because a waiting price is an old price.
     pub queue: usize,
     /// Commands under way at once on one connection: enough to fill a round trip of a few milliseconds.
     pub in_flight: usize,
@@ -65,7 +66,7 @@ pub struct LastValuesConfig {
 // === impl RedisConfig ===
 
 impl RedisConfig {
-    /// The defaults: namespace `kg`, JSON, two connections, last values four times a second.
+    /// The defaults: namespace `kg`, JSON, two connections, last values once a second.
     pub fn new(url: RedisUrl) -> Self {
         Self {
             url,
@@ -73,18 +74,18 @@ impl RedisConfig {
             format: WireFormat::Json,
             legacy_channels: false,
             connections: 2,
-            queue: 16,
+            queue: 64,
             in_flight: 16,
             command_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(2),
             frozen_after: Duration::from_secs(1),
             reconnect: BackoffConfig {
                 initial: Duration::from_millis(100),
-                max: Duration::from_secs(2),
+                max: Duration::from_secs(1),
                 multiplier: 2.0,
                 jitter: 0.2,
             },
-            breaker: BreakerConfig { open_for: Duration::from_secs(1), ..BreakerConfig::default() },
+            breaker: BreakerConfig { open_for: Duration::from_millis(250), ..BreakerConfig::default() },
             last_values: Some(LastValuesConfig::default()),
             health_records: 10_000,
             drain_timeout: Duration::from_secs(2),
@@ -93,9 +94,9 @@ impl RedisConfig {
 }
 
 impl Default for LastValuesConfig {
-    /// Every 250 ms, forgotten after a day.
+    /// Every second, forgotten after a day.
     fn default() -> Self {
-        Self { interval: Duration::from_millis(250), expiry: Duration::from_secs(86_400) }
+        Self { interval: Duration::from_secs(1), expiry: Duration::from_secs(86_400) }
     }
 }
 

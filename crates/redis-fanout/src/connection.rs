@@ -11,23 +11,43 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, PubsubInterface, StreamsInterface};
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, TcpConfig};
+use fred::error::ErrorKind;
+use fred::interfaces::{ClientLike, StreamsInterface};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig};
 use fred::types::streams::{XCapKind, XCapTrim};
 use fred::types::{Builder, ClusterHash, ConnectHandle, CustomCommand, Value};
 use tokio::time::timeout;
 
-use crate::lane::HealthJob;
+use self::answer::{
+    answer_or_failure, command_error, connect_error, ended_error, master_only, queue_error,
+    refused_of_pipeline, role_of,
+};
+use self::script::{last_arguments, publish_arguments, refused};
+use crate::lane::{HealthJob, PublishJob};
 use crate::last_values::LastValue;
-use crate::{RedisConfig, RedisError, RedisUrl};
+use crate::{Keys, RedisConfig, RedisError, RedisUrl};
+
+mod answer;
+mod script;
+
+pub(crate) use self::script::Refused;
 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "valkey", "valkeys"];
+
+/// Whom a connection leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What the URL names: a master, or a cluster with all its nodes.
+    Named,
+    /// Any one node of a cluster. It passes messages on to the others, so publishing needs no more.
+    AnyNode,
+}
 
 /// How a connection is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     url: RedisUrl,
+    reach: Reach,
     command_timeout: Duration,
     connect_timeout: Duration,
 }
@@ -35,13 +55,13 @@ pub(crate) struct Connector {
 /// A standing connection. Dropping it ends it at once.
 pub(crate) struct Connection {
     client: Client,
+    reach: Reach,
     task: ConnectHandle,
     command_timeout: Duration,
 }
 
-/// A last value to write, its key, and whether its expiry is to be set.
+/// A last value to write, and whether its key's expiry is to be set.
 pub(crate) struct LastWrite {
-    pub(crate) key: String,
     pub(crate) value: LastValue,
     pub(crate) expiry: Option<Duration>,
 }
@@ -75,23 +95,42 @@ pub(crate) fn parse_url(url: &RedisUrl) -> Result<Config, RedisError> {
     })
 }
 
+/// Whether a URL names a cluster.
+pub(crate) fn is_cluster(url: &RedisUrl) -> bool {
+    parse_url(url).is_ok_and(|config| nodes_of(&config).is_some())
+}
+
+/// The nodes of a cluster that the URL names, at least one.
+fn nodes_of(config: &Config) -> Option<&[Server]> {
+    match &config.server {
+        ServerConfig::Clustered { hosts, .. } if !hosts.is_empty() => Some(hosts),
+        _ => None,
+    }
+}
+
 // === impl Connector ===
 
 impl Connector {
-    pub(crate) fn new(config: &RedisConfig) -> Self {
+    pub(crate) fn new(config: &RedisConfig, reach: Reach) -> Self {
         Self {
+            reach,
             url: config.url.clone(),
             command_timeout: config.command_timeout,
             connect_timeout: config.connect_timeout,
         }
     }
 
-    /// Makes a connection, authenticated and ready.
+    /// Makes a connection, authenticated and ready. Of several nodes another one is tried with each `attempt`.
     ///
     /// # Cancel safety
     /// Dropping the future ends the attempt.
-    pub(crate) async fn open(&self) -> Result<Connection, RedisError> {
+    pub(crate) async fn open(&self, attempt: usize) -> Result<Connection, RedisError> {
         let mut config = parse_url(&self.url)?;
+        if self.reach == Reach::AnyNode
+            && let Some(nodes) = nodes_of(&config)
+        {
+            config.server = ServerConfig::Centralized { server: nodes[attempt % nodes.len()].clone() };
+        }
         config.fail_fast = true;
         let client = Builder::from_config(config)
             .with_connection_config(|connection| self.configure(connection))
@@ -105,21 +144,24 @@ impl Connector {
         // The first poll subscribes, so the announcement cannot be missed.
         let _: Poll<_> = poll_fn(|cx| Poll::Ready(announced.as_mut().poll(cx))).await;
         let task = client.connect();
-        let mut connection = Connection { client, task, command_timeout: self.command_timeout };
-        let standing = async {
+        let mut connection =
+            Connection { client, reach: self.reach, task, command_timeout: self.command_timeout };
+        let limit = self.connect_timeout;
+        let usable = async {
             tokio::select! {
                 biased;
-                ended = &mut connection.task => Err(ended_error(ended)),
-                connected = announced => connected.map_err(Some),
+                ended = &mut connection.task => return Err(connect_error(ended_error(ended))),
+                connected = announced => connected.map_err(|error| connect_error(Some(error)))?,
+            }
+            // Before anything is published: a replica would take it and show it to its own subscribers only.
+            match connection.ping().await {
+                Err(error) if error.needs_reconnect() || !error.is_answer() => Err(error),
+                _ => Ok(()),
             }
         };
-        match timeout(self.connect_timeout, standing).await {
-            Ok(Ok(())) => Ok(connection),
-            Ok(Err(error)) => Err(connect_error(error)),
-            Err(_) => Err(RedisError::Connect(format!(
-                "no connection within {} ms",
-                self.connect_timeout.as_millis()
-            ))),
+        match timeout(limit, usable).await {
+            Ok(done) => done.map(|()| connection),
+            Err(_) => Err(RedisError::Connect(format!("no connection within {} ms", limit.as_millis()))),
         }
     }
 
@@ -128,8 +170,13 @@ impl Connector {
         connection.internal_command_timeout = self.connect_timeout;
         // More would repeat a command whose answer was lost.
         connection.max_command_attempts = 1;
+        // The library sends what a node answers with ASK to the same node again, and on the way may take the answer
+        // of another command for its own. So it only learns the new map (on MOVED), and we repeat the command.
+        connection.max_redirections = 0;
         connection.max_command_buffer_len = 0;
-        connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
+        // A connection that is given up takes what it has not sent with it: those prices are old.
+        connection.tcp =
+            TcpConfig { nodelay: Some(true), linger: Some(Duration::ZERO), ..TcpConfig::default() };
     }
 }
 
@@ -147,49 +194,69 @@ impl Connection {
         }
     }
 
-    /// Publishes `payload` on one or two channels.
+    /// Publishes each job on its one or two channels; many as one script. Answers what was refused.
     pub(crate) fn publish(
         &self,
-        channel: String,
-        second: Option<String>,
-        payload: Bytes,
-    ) -> impl Future<Output = Result<(), RedisError>> + Send + use<> {
+        jobs: &[PublishJob],
+    ) -> impl Future<Output = Result<Option<Refused>, RedisError>> + Send + use<> {
         let (client, limit) = (self.client.clone(), self.command_timeout);
+        let (mut arguments, job_of_pair) = publish_arguments(jobs);
+        let pairs = job_of_pair.len();
         async move {
-            let first = client.publish::<(), _, _>(channel, Value::Bytes(payload.clone()));
-            let done = match second {
-                None => first.await,
-                Some(second) => {
-                    let second = client.publish::<(), _, _>(second, Value::Bytes(payload));
-                    futures_util::future::try_join(first, second).await.map(|_| ())
+            let name = if pairs == 1 { "PUBLISH" } else { "EVAL" };
+            if pairs == 1 {
+                arguments.drain(..arguments.len() - 2);
+            }
+            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+            let refused = match client.custom::<Value, Value>(command, arguments).await {
+                Ok(answer) => refused(&answer, 1..=pairs),
+                Err(error) => {
+                    Some(Refused { error: answer_or_failure(error, limit)?, items: (0..pairs).collect() })
                 }
             };
-            done.map_err(|error| command_error(error, limit))
+            Ok(refused.map(|mut refused| {
+                refused.items = refused.items.iter().map(|pair| job_of_pair[*pair]).collect();
+                refused.items.dedup();
+                refused
+            }))
         }
     }
 
-    /// Writes last values: by one script, which costs this process a fraction of a pipeline; in a cluster, where a
-    /// script must stay within a slot, by a pipeline.
+    /// Writes last values: by one script; in a cluster, where a script must stay within a slot, by a pipeline.
+    /// Answers what was refused.
     pub(crate) fn write_last(
         &self,
+        keys: &Keys,
         writes: &[LastWrite],
-    ) -> impl Future<Output = Result<(), RedisError>> + Send + use<> {
+    ) -> impl Future<Output = Result<Option<Refused>, RedisError>> + Send + use<> {
         let (client, limit) = (self.client.clone(), self.command_timeout);
-        let commands: Vec<_> = if client.is_clustered() {
-            writes.iter().flat_map(LastWrite::commands).collect()
-        } else {
-            vec![("EVAL", script_arguments(writes))]
-        };
+        let (items, clustered) = (writes.len(), client.is_clustered());
+        let scripted = if clustered { Vec::new() } else { last_arguments(keys, writes) };
+        let single: Vec<_> =
+            if clustered { writes.iter().map(|write| write.commands(keys)).collect() } else { Vec::new() };
         async move {
+            if !clustered {
+                let command = CustomCommand::new_static("EVAL", ClusterHash::FirstKey, false);
+                let answer = client.custom::<Value, _>(command, scripted).await;
+                return answer
+                    .map(|answer| refused(&answer, 1..=items))
+                    .map_err(|error| command_error(error, limit));
+            }
             let pipeline = client.pipeline();
-            let sent = async {
+            let mut write_of_command = Vec::with_capacity(items);
+            for (index, commands) in single.into_iter().enumerate() {
                 for (name, arguments) in commands {
                     let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-                    pipeline.custom::<(), Value>(command, arguments).await?;
+                    pipeline.custom::<(), Value>(command, arguments).await.map_err(queue_error)?;
+                    write_of_command.push(index);
                 }
-                pipeline.all::<Value>().await
-            };
-            sent.await.map(|_| ()).map_err(|error| command_error(error, limit))
+            }
+            let done = refused_of_pipeline(pipeline.try_all::<Value>().await, limit)?;
+            Ok(done.map(|mut refused| {
+                refused.items = refused.items.iter().map(|command| write_of_command[*command]).collect();
+                refused.items.dedup();
+                refused
+            }))
         }
     }
 
@@ -216,39 +283,25 @@ impl Connection {
         }
     }
 
-    /// Asks whether Redis is there.
+    /// Asks whether Redis is there and still the master. Every user may ask that.
     pub(crate) fn ping(&self) -> impl Future<Output = Result<(), RedisError>> + Send + use<> {
-        let (client, limit) = (self.client.clone(), self.command_timeout);
-        async move { client.ping::<()>(None).await.map_err(|error| command_error(error, limit)) }
+        let (client, reach, limit) = (self.client.clone(), self.reach, self.command_timeout);
+        async move {
+            if reach == Reach::AnyNode || client.is_clustered() {
+                // Every node will do, or the library knows which are masters.
+                return client.ping::<()>(None).await.map_err(|error| command_error(error, limit));
+            }
+            let hello = CustomCommand::new_static("HELLO", None::<u16>, false);
+            match client.custom::<Value, Value>(hello, Vec::new()).await {
+                Ok(answer) => role_of(answer).map_or(Ok(()), |role| master_only(&role)),
+                Err(error) => match command_error(error, limit) {
+                    // Older than 6.2, or a proxy: it has answered, but says nothing of its role.
+                    RedisError::Reply(_) => Ok(()),
+                    error => Err(error),
+                },
+            }
+        }
     }
-}
-
-/// Keys, then per key its milliseconds of expiry (0: unchanged) and the values of its fields. A key that cannot be
-/// written (of another type, say) does not keep the others from being written; the first error is answered.
-const WRITE_LAST: &str = "\
-local failed = false
-for i, key in ipairs(KEYS) do
-  local at = (i - 1) * 7
-  local done = redis.pcall('HSET', key, 'v', ARGV[at + 2], 'seq', ARGV[at + 3], 'ts_publish', ARGV[at + 4],
-    'source', ARGV[at + 5], 'sim', ARGV[at + 6], 'tick', ARGV[at + 7])
-  if type(done) == 'table' and done.err then
-    failed = failed or done
-  elseif ARGV[at + 1] ~= '0' then
-    redis.call('PEXPIRE', key, ARGV[at + 1])
-  end
-end
-return failed";
-
-fn script_arguments(writes: &[LastWrite]) -> Vec<Value> {
-    let mut arguments = Vec::with_capacity(2 + 8 * writes.len());
-    arguments.push(Value::from_static_str(WRITE_LAST));
-    arguments.push(Value::Integer(writes.len() as i64));
-    arguments.extend(writes.iter().map(|write| Value::from(write.key.as_str())));
-    for write in writes {
-        arguments.push(Value::Integer(write.expiry.map_or(0, millis)));
-        arguments.extend(write.fields().map(|(_, value)| value));
-    }
-    arguments
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -256,26 +309,24 @@ fn millis(duration: Duration) -> i64 {
 }
 
 impl LastWrite {
-    fn fields(&self) -> [(&'static str, Value); 6] {
-        let value = &self.value;
-        [
-            ("v", Value::Integer(snapshot_wire::VERSION as i64)),
-            ("seq", Value::from(itoa::Buffer::new().format(value.seq))),
-            ("ts_publish", Value::Integer(value.ts_publish)),
-            ("source", Value::Bytes(value.source.clone())),
-            ("sim", Value::from_static_str(if value.sim { "true" } else { "false" })),
-            ("tick", Value::Bytes(value.tick.clone())),
-        ]
-    }
-
     /// The commands with their arguments. Written by hand because the library would build a map for each.
-    fn commands(&self) -> impl Iterator<Item = (&'static str, Vec<Value>)> + use<> {
-        let key = Value::from(self.key.as_str());
-        let fields =
-            self.fields().into_iter().flat_map(|(name, value)| [Value::from_static_str(name), value]);
-        let hset = std::iter::once(key.clone()).chain(fields).collect();
-        let expire = self.expiry.map(|expiry| ("PEXPIRE", vec![key, Value::Integer(millis(expiry))]));
-        std::iter::once(("HSET", hset)).chain(expire)
+    fn commands(&self, keys: &Keys) -> Vec<(&'static str, Vec<Value>)> {
+        let head = &self.value.head;
+        let fields = [
+            ("v", Value::Integer(snapshot_wire::VERSION as i64)),
+            ("seq", Value::from(itoa::Buffer::new().format(head.seq))),
+            ("ts_publish", Value::Integer(head.ts_publish)),
+            ("source", Value::Bytes(head.source.clone())),
+            ("sim", Value::from_static_str(if head.sim { "true" } else { "false" })),
+            ("tick", Value::Bytes(self.value.tick.clone())),
+        ];
+        let key = Value::from(keys.last(self.value.token));
+        let fields = fields.into_iter().flat_map(|(name, value)| [Value::from_static_str(name), value]);
+        let mut commands = vec![("HSET", std::iter::once(key.clone()).chain(fields).collect())];
+        if let Some(expiry) = self.expiry {
+            commands.push(("PEXPIRE", vec![key, Value::Integer(millis(expiry))]));
+        }
+        commands
     }
 }
 
@@ -283,36 +334,5 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // The task owns the sockets and all commands that have no answer yet; they fail.
         self.task.abort();
-    }
-}
-
-// === impl errors ===
-
-fn ended_error(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> Option<Error> {
-    match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error),
-        Err(error) => Some(Error::new(ErrorKind::Unknown, error.to_string())),
-    }
-}
-
-fn connect_error(error: Option<Error>) -> RedisError {
-    match error {
-        Some(error) if *error.kind() == ErrorKind::Auth => {
-            RedisError::Credentials(error.details().to_owned())
-        }
-        Some(error) => RedisError::Connect(error.details().to_owned()),
-        None => RedisError::Connect("closed".to_owned()),
-    }
-}
-
-fn command_error(error: Error, limit: Duration) -> RedisError {
-    match error.kind() {
-        ErrorKind::Timeout => RedisError::Timeout(limit),
-        ErrorKind::Auth => RedisError::Credentials(error.details().to_owned()),
-        ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Tls | ErrorKind::Routing => {
-            RedisError::Lost(error.details().to_owned())
-        }
-        _ => RedisError::Reply(error.details().to_owned()),
     }
 }

@@ -1,5 +1,6 @@
 //! Names of channels and keys.
 
+use bytes::{BufMut, BytesMut};
 use market_model::InstrumentToken;
 use tick_pipeline::{Topic, TopicKind};
 
@@ -28,6 +29,13 @@ impl Keys {
         format!("{}last:{token}", self.prefix)
     }
 
+    /// Appends [`last`](Self::last) to `out`.
+    pub(crate) fn write_last(&self, token: InstrumentToken, out: &mut BytesMut) {
+        out.put_slice(self.prefix.as_bytes());
+        out.put_slice(b"last:");
+        out.put_slice(itoa::Buffer::new().format(token.0).as_bytes());
+    }
+
     /// Stream of feed-health records.
     pub fn health(&self) -> String {
         format!("{}health", self.prefix)
@@ -54,6 +62,9 @@ mod tests {
         let keys = Keys::new("kg");
         assert_eq!(keys.tick(&topic(TopicKind::Futures)), "kg:v1:tick:NFO:NIFTY:futures");
         assert_eq!(keys.last(InstrumentToken(256_265)), "kg:v1:last:256265");
+        let mut written = BytesMut::new();
+        keys.write_last(InstrumentToken(256_265), &mut written);
+        assert_eq!(written, keys.last(InstrumentToken(256_265)));
         assert_eq!(keys.health(), "kg:v1:health");
         assert_eq!(legacy_channel(&topic(TopicKind::Options)).as_deref(), Some("ticker:NIFTY:options"));
         assert_eq!(legacy_channel(&topic(TopicKind::Equity)).as_deref(), Some("ticker:NIFTY:underlying"));

@@ -24,15 +24,18 @@
 mod config;
 mod connection;
 mod error;
+mod fault;
 mod keys;
 mod lane;
 mod last_values;
 mod metrics;
+mod outcome;
 mod sink;
 mod status;
 
 pub use config::{LastValuesConfig, RedisConfig, RedisUrl};
 pub use error::RedisError;
+pub use fault::{RedisFault, RedisPart};
 pub use keys::{Keys, legacy_channel};
 pub use metrics::RedisMetrics;
 pub use sink::{RedisSink, RedisWriter};

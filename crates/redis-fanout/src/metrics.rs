@@ -29,6 +29,14 @@ pub struct RedisMetrics {
     pub connections: Gauge,
     /// `redis_connections_lost_total`.
     pub connections_lost: Counter,
+    /// `redis_ticks_offered_total`: ticks that batches given to the sink stand for.
+    pub ticks_offered: Counter,
+    /// `redis_ticks_published_total`: those of batches that Redis took.
+    pub ticks_published: Counter,
+    /// `redis_ticks_failed_total`: those of batches that Redis did not take.
+    pub ticks_failed: Counter,
+    /// `redis_ticks_dropped_total`: those of batches not tried.
+    pub ticks_dropped: Counter,
     /// The breaker's own, labelled `redis`.
     pub breaker: BreakerMetrics,
 }
@@ -53,6 +61,10 @@ impl RedisMetrics {
             health_dropped: counter("redis_health_records_dropped_total"),
             connections: recorder.register_gauge(&Key::from_static_name("redis_connections"), &metadata),
             connections_lost: counter("redis_connections_lost_total"),
+            ticks_offered: counter("redis_ticks_offered_total"),
+            ticks_published: counter("redis_ticks_published_total"),
+            ticks_failed: counter("redis_ticks_failed_total"),
+            ticks_dropped: counter("redis_ticks_dropped_total"),
             breaker: BreakerMetrics::register(recorder, "redis"),
         }
     }

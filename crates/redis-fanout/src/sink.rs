@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use rustc_hash::FxHashMap;
 use snapshot_wire::{BatchEncoder, encode_health};
 use tick_pipeline::{HealthRecord, SnapshotBatch, SnapshotSink, Topic};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::connection::{Reach, is_cluster};
+use crate::fault::RedisPart;
 use crate::lane::{HealthJob, Lane, PublishJob};
 use crate::last_values::LastValues;
+use crate::outcome::Outcome;
 use crate::status::Shared;
 use crate::{Keys, RedisConfig, RedisError, RedisMetrics, RedisStatusHandle, legacy_channel};
 
@@ -28,6 +32,10 @@ pub struct RedisSink {
     shared: Arc<Shared>,
     keys: Keys,
     encoder: BatchEncoder,
+    /// One entry per topic seen, so as many as the catalog has.
+    channels: FxHashMap<Arc<Topic>, Channels>,
+    /// So many of `lanes`, from the first, take batches.
+    tick_lanes: usize,
     lanes: Vec<LaneInput>,
     health: mpsc::Sender<HealthJob>,
 }
@@ -36,6 +44,15 @@ pub struct RedisSink {
 #[must_use = "nothing is written unless it runs"]
 pub struct RedisWriter {
     lanes: Vec<Lane>,
+}
+
+/// Where the batches of a topic go.
+#[derive(Debug)]
+struct Channels {
+    channel: Bytes,
+    legacy: Option<Bytes>,
+    /// Batches of one topic always take the same connection, so they arrive in order.
+    lane: usize,
 }
 
 #[derive(Debug)]
@@ -49,31 +66,45 @@ struct LaneInput {
 impl RedisSink {
     /// A sink and its writer. Nothing is connected before the writer runs.
     pub fn new(config: RedisConfig, metrics: RedisMetrics) -> (Self, RedisWriter) {
-        let shared = Arc::new(Shared::new(&config, metrics));
+        // In a cluster one more connection stores, so that a node or slot that is lost does not hold up the ticks.
+        let tick_lanes = config.connections.max(1);
+        let stores_apart = is_cluster(&config.url);
+        let lanes = tick_lanes + usize::from(stores_apart);
+        let shared = Arc::new(Shared::new(&config, lanes, metrics));
         let config = Arc::new(config);
-        let (health, first_health) = mpsc::channel(HEALTH_QUEUE);
-        let mut first_health = Some(first_health);
-        let (inputs, lanes) = (0..config.connections.max(1))
+        let (health, health_jobs) = mpsc::channel(HEALTH_QUEUE);
+        // Health records keep their order by using one connection.
+        let health_lane = if stores_apart { tick_lanes } else { 0 };
+        let mut health_jobs = Some(health_jobs);
+        let (mut inputs, lanes): (Vec<_>, Vec<_>) = (0..lanes)
             .map(|index| {
                 let (jobs_in, jobs) = mpsc::channel(config.queue.max(1));
                 let last_values = Arc::new(LastValues::default());
                 let lane = Lane {
                     index,
+                    reach: if stores_apart && index < tick_lanes { Reach::AnyNode } else { Reach::Named },
                     config: config.clone(),
                     shared: shared.clone(),
                     jobs,
-                    // Health records keep their order by using one connection; the other lanes' channels are closed.
-                    health: first_health.take().unwrap_or_else(|| mpsc::channel(1).1),
+                    health: health_jobs
+                        .take_if(|_| index == health_lane)
+                        .unwrap_or_else(|| mpsc::channel(1).1),
                     last_values: last_values.clone(),
                 };
                 (LaneInput { jobs: jobs_in, last_values }, lane)
             })
             .unzip();
+        if stores_apart {
+            let apart = inputs[tick_lanes].last_values.clone();
+            inputs.iter_mut().for_each(|input| input.last_values = apart.clone());
+        }
         let sink = Self {
             keys: Keys::new(&config.namespace),
             encoder: BatchEncoder::new(config.format),
+            channels: FxHashMap::default(),
             config,
             shared,
+            tick_lanes,
             lanes: inputs,
             health,
         };
@@ -85,45 +116,39 @@ impl RedisSink {
         RedisStatusHandle(self.shared.clone())
     }
 
-    /// Batches of one topic always take the same connection, so they arrive in order.
-    fn lane_of(&self, topic: &Topic) -> &LaneInput {
-        let mut hasher = DefaultHasher::new();
-        topic.hash(&mut hasher);
-        &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
-    }
-
     async fn publish(&mut self, batch: &SnapshotBatch) -> Result<(), RedisError> {
-        let permit = self.shared.breaker.permit(Instant::now()).inspect_err(|_| self.shared.batch_dropped());
+        self.shared.batch_offered(batch.tick_count);
+        let permit = self.shared.breaker.permit(Instant::now());
+        let permit = permit.inspect_err(|_| self.shared.batch_dropped(batch.tick_count));
         let keeps_last = self.config.last_values.is_some();
         if !keeps_last {
             permit.as_ref().map_err(|open| *open)?;
         }
         let encoded = self.encoder.encode(batch);
-        let lane = self.lane_of(&batch.topic);
+        let channels = self
+            .channels
+            .entry(batch.topic.clone())
+            .or_insert_with_key(|topic| Channels::new(&self.keys, &self.config, topic, self.tick_lanes));
+        let lane = &self.lanes[channels.lane];
         if keeps_last {
             // Also while batches are not tried: after the outage the last values are right at once.
             lane.last_values.put(batch, &encoded);
         }
-        let permit = permit?;
+        let payload = encoded.payload().clone();
         let job = PublishJob {
-            channel: self.keys.tick(&batch.topic),
-            legacy_channel: legacy_channel(&batch.topic).filter(|_| self.config.legacy_channels),
-            payload: encoded.payload().clone(),
-            permit,
-            handed_over: Instant::now(),
+            channel: channels.channel.clone(),
+            legacy_channel: channels.legacy.clone(),
+            outcome: Outcome::new(&self.shared, permit?, batch.tick_count, payload.len()),
+            payload,
         };
         let limit = self.config.command_timeout;
-        let error = match timeout(limit, lane.jobs.reserve()).await {
-            Ok(Ok(place)) => {
-                place.send(job);
-                return Ok(());
-            }
+        // Dropped by then, the job counts as failed.
+        let error = match timeout(limit, lane.jobs.send(job)).await {
+            Ok(Ok(())) => return Ok(()),
             Ok(Err(_)) => RedisError::WriterEnded,
             Err(_) => RedisError::Busy(limit),
         };
-        self.shared.breaker.failure(job.permit, Instant::now());
-        self.shared.batch_failed();
-        self.shared.note_error(&error);
+        self.shared.failed(RedisPart::Ticks, &error);
         Err(error)
     }
 
@@ -152,7 +177,7 @@ impl SnapshotSink for RedisSink {
     /// [`RedisError::CircuitOpen`], [`RedisError::Busy`] or [`RedisError::WriterEnded`]; the batch is lost, counted.
     ///
     /// # Cancel safety
-    /// A cancelled delivery may or may not have handed the batch over.
+    /// A cancelled delivery may or may not have handed the batch over; it is counted once in either case.
     async fn deliver(&mut self, batch: &SnapshotBatch) -> Result<(), RedisError> {
         self.publish(batch).await
     }
@@ -163,6 +188,20 @@ impl SnapshotSink for RedisSink {
     /// [`RedisError::HealthQueueFull`] or [`RedisError::WriterEnded`]; the record is lost, counted.
     async fn health(&mut self, record: &HealthRecord) -> Result<(), RedisError> {
         self.append(record)
+    }
+}
+
+// === impl Channels ===
+
+impl Channels {
+    fn new(keys: &Keys, config: &RedisConfig, topic: &Topic, lanes: usize) -> Self {
+        let mut hasher = DefaultHasher::new();
+        topic.hash(&mut hasher);
+        Self {
+            channel: keys.tick(topic).into(),
+            legacy: legacy_channel(topic).filter(|_| config.legacy_channels).map(Bytes::from),
+            lane: (hasher.finish() % lanes as u64) as usize,
+        }
     }
 }
 

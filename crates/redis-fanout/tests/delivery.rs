@@ -154,5 +154,6 @@ async fn a_key_of_another_type_costs_only_itself() {
     }
     let now = status.now();
     assert_eq!((now.batches, now.publish_failures, now.connections_lost), (1, 0, 0));
-    assert_eq!(now.last_values, 0, "a script that failed in part counts as failed");
+    assert_eq!((now.last_values, now.last_values_failures), (2, 1));
+    assert!(now.last_error.unwrap().contains("WRONGTYPE"));
 }

@@ -40,9 +40,9 @@ fn the_settings_named_in_prose_are_the_defaults() {
     let config = RedisConfig::new("redis://localhost".parse().unwrap());
     let last = config.last_values.unwrap();
     assert_eq!(Keys::new(&config.namespace).health(), "kg:v1:health");
-    assert_eq!((last.interval.as_millis(), last.expiry.as_secs()), (1000 / 4, 86_400));
+    assert_eq!((last.interval.as_millis(), last.expiry.as_secs()), (1000, 86_400));
     assert_eq!((config.health_records, config.breaker.failures_to_open), (10_000, 5));
-    assert_eq!((config.breaker.open_for.as_secs(), config.frozen_after.as_secs()), (1, 1));
+    assert_eq!((config.breaker.open_for.as_millis(), config.frozen_after.as_secs()), (250, 1));
 }
 
 /// The page with every generated part made anew.

@@ -47,7 +47,14 @@ async fn killed_redis_costs_batches_and_nothing_else() {
     let last_before = publisher.seq;
     let mut listener = Listener::on(&server.url(), "kg:v1:tick:*").await;
     let published = publisher.status.now().batches;
-    publisher.publish_until(|now| now.batches >= published + 5 && now.health_records == 1).await;
+    publisher
+        .publish_until(|now| {
+            now.batches >= published + 5
+                && now.health_records == 1
+                && now.connected == 2
+                && now.faults.is_empty()
+        })
+        .await;
     let (_, payload) = listener.next().await;
     let first = seq_of(&payload);
     assert!(first >= last_before, "nothing old is replayed: {first} after {last_before}");

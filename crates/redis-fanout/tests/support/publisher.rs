@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use market_model::InstrumentCatalog;
-use redis_fanout::{RedisError, RedisMetrics, RedisSink, RedisStatus, RedisStatusHandle};
+use market_model::{Clock, InstrumentCatalog, SystemClock};
+use redis_fanout::{RedisConfig, RedisError, RedisMetrics, RedisSink, RedisStatus, RedisStatusHandle};
 use tick_pipeline::SnapshotSink;
 use tokio::task::JoinSet;
 
@@ -25,20 +25,31 @@ pub struct Publisher {
 
 impl Publisher {
     pub fn start(url: &str, tokens: u32) -> Self {
-        let (sink, writer) = RedisSink::new(config(url), RedisMetrics::noop());
+        Self::start_with(config(url), tokens)
+    }
+
+    pub fn start_with(config: RedisConfig, tokens: u32) -> Self {
+        let (sink, writer) = RedisSink::new(config, RedisMetrics::noop());
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         let status = sink.status();
         Self { sink, status, catalog: catalog(tokens), seq: 0, longest: Duration::ZERO, writer: tasks }
     }
 
+    /// Publishes and lets the writer go on.
     pub async fn publish(&mut self) -> Result<(), RedisError> {
+        let delivered = self.publish_unyielding().await;
+        tokio::task::yield_now().await;
+        delivered
+    }
+
+    pub async fn publish_unyielding(&mut self) -> Result<(), RedisError> {
         self.seq += 1;
-        let batch = batch(&self.catalog, self.seq);
+        let mut batch = batch(&self.catalog, self.seq);
+        batch.ts_publish = SystemClock.now();
         let begun = Instant::now();
         let delivered = self.sink.deliver(&batch).await;
         self.longest = self.longest.max(begun.elapsed());
-        tokio::task::yield_now().await;
         delivered
     }
 
@@ -47,6 +58,12 @@ impl Publisher {
         drop(self.sink);
         within(self.writer.join_next()).await.unwrap().unwrap();
         (self.status.now(), self.seq)
+    }
+
+    /// Ends the writer in the middle of its work.
+    pub async fn cancel(mut self) -> RedisStatus {
+        self.writer.shutdown().await;
+        self.status.now()
     }
 
     /// Publishes until the status is as wanted.

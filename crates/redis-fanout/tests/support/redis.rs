@@ -1,8 +1,12 @@
 //! A private redis-server, and batches to publish.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "figures of a drill")]
 
+pub mod drill;
+pub mod proxy;
 pub mod publisher;
+pub mod subscriber;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -126,7 +130,7 @@ pub struct Listener {
 
 impl Listener {
     pub async fn on(url: &str, pattern: &str) -> Self {
-        let client = client(url).await;
+        let client = client_holding(url, 100_000).await;
         let messages = client.message_rx();
         client.psubscribe(pattern).await.unwrap();
         Self { client, messages }
@@ -140,8 +144,13 @@ impl Listener {
 }
 
 pub async fn client(url: &str) -> Client {
+    client_holding(url, 16).await
+}
+
+/// A client with room for so many messages, which it allocates at once.
+async fn client_holding(url: &str, messages: usize) -> Client {
     let client = Builder::from_config(Config::from_url(url).unwrap())
-        .with_performance_config(|config| config.broadcast_channel_capacity = 100_000)
+        .with_performance_config(|config| config.broadcast_channel_capacity = messages)
         .build()
         .unwrap();
     within(client.init()).await.unwrap();
