@@ -4,7 +4,9 @@
 //! as signed: a calendar spread or a commodity can trade below zero, and no price Kite can send today comes near
 //! 2^31 wire units. Quantities, volumes, open interest and times are read as unsigned.
 
-use market_model::{FullTick, InstrumentToken, Mode, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos};
+use market_model::{
+    Depth, DepthLevel, FullTick, InstrumentToken, Mode, Ohlc, Price, QuoteTick, Tick, TickBody, UnixNanos,
+};
 
 use crate::Divisors;
 use crate::vector::{DEPTH, OneByOne, PriceReader};
@@ -26,8 +28,28 @@ enum Layout<'a> {
     Full(&'a [u8; 184]),
 }
 
-pub(crate) const EMPTY_TICK: Tick =
-    Tick { token: InstrumentToken(0), last_price: Price::ZERO, body: TickBody::Ltp };
+/// Of the largest shape: a tick of full mode, the most frequent, is written over it field by field.
+pub(crate) const EMPTY_TICK: Tick = Tick {
+    token: InstrumentToken(0),
+    last_price: Price::ZERO,
+    body: TickBody::Full(FullTick {
+        quote: QuoteTick {
+            last_traded_quantity: 0,
+            average_traded_price: Price::ZERO,
+            volume_traded: 0,
+            total_buy_quantity: 0,
+            total_sell_quantity: 0,
+            ohlc: Ohlc { open: Price::ZERO, high: Price::ZERO, low: Price::ZERO, close: Price::ZERO },
+        },
+        last_trade_time: None,
+        oi: 0,
+        oi_day_high: 0,
+        oi_day_low: 0,
+        exchange_timestamp: None,
+        depth: Depth { buy: [EMPTY_LEVEL; 5], sell: [EMPTY_LEVEL; 5] },
+    }),
+};
+const EMPTY_LEVEL: DepthLevel = DepthLevel { price: Price::ZERO, quantity: 0, orders: 0 };
 
 // === impl Packet ===
 
