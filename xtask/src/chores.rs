@@ -1,4 +1,4 @@
-//! Chores that no test run needs: generated pages, benchmarks, fuzzing.
+//! Chores that no test run needs: generated pages, fuzzing.
 
 use std::process::Command;
 
@@ -7,18 +7,6 @@ use crate::process::{Outcome, cargo, root, run};
 /// Rewrites the pages that tests hold against the code.
 pub(crate) fn docs() -> Outcome {
     run(cargo().args(["test", "--quiet", "--workspace", "--test", "docs"]).env("UPDATE_DOCS", "1"))
-}
-
-/// Runs a benchmark program: a package of its own under `bench/`, outside the default build, in its own folder so
-/// that its `.cargo/config.toml` holds.
-pub(crate) fn bench(name: &str, arguments: &[&str]) -> Outcome {
-    let folder = root().join("bench").join(name);
-    if !folder.join("Cargo.toml").is_file() {
-        return Err(format!("no benchmark `{name}`: there is no bench/{name}"));
-    }
-    let mut command = cargo();
-    command.current_dir(folder).args(["run", "--release", "--quiet", "--"]);
-    run(command.args(arguments))
 }
 
 /// Fuzzes one target for a while.

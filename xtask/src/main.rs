@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
+mod bench;
 mod chores;
 mod coverage;
 mod mutants;
@@ -19,7 +20,10 @@ cargo xtask <chore>
   test             everything CI runs: fmt, tidy, clippy, deny, docs, every test with real services
   test --only STEP one step of it: fmt | tidy | clippy | deny | doc | tests
   docs             write the generated pages in docs/ anew
-  bench NAME       run a benchmark program: greeks | load
+  bench NAME       a race against other crates and the physical limit: decode | encode | socket | redis | pipeline
+                   (--json FILE), greeks; the shipped programs under load: steady | overload | soak
+  bench compare BEFORE.json AFTER.json
+                   how two results differ
   coverage         lines of each crate that the tests run; with --files each file's
   mutants          break validator, batcher, breaker and ticker state in small ways; list what no test notices
   simulate --seeds N [--from S]  feed, faults and virtual time: N seeds, each checked
@@ -34,7 +38,7 @@ fn main() -> ExitCode {
         ["test"] | ["ci"] => suite::run_steps(None),
         ["test", "--only", step] => suite::run_steps(Some(step)),
         ["docs"] => chores::docs(),
-        ["bench", name, rest @ ..] => chores::bench(name, rest),
+        ["bench", name, rest @ ..] => bench::bench(name, rest),
         ["coverage"] => coverage::coverage(false),
         ["coverage", "--files"] => coverage::coverage(true),
         ["mutants", rest @ ..] => mutants::mutants(rest),
