@@ -127,7 +127,7 @@ pub const TABLES: &[Table] = &[
                 "change",
                 Number,
                 CHANGE,
-                "change from the previous close in percent of it, as in the official Python client",
+                "change from the previous close in percent of it, as in the official Python client; nine significant digits in JSON",
             ),
             field("net_change", Price, CHANGE, "change from the previous close in rupees"),
             field(
@@ -157,7 +157,7 @@ pub const TABLES: &[Table] = &[
                 "greeks",
                 ObjectOrNull("greeks"),
                 "options",
-                "implied volatility and Greeks; null when they are not known",
+                "implied volatility and Greeks, in JSON to nine significant digits; null when they are not known",
             ),
             field(
                 "greeks_reason",
