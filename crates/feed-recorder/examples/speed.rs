@@ -27,22 +27,11 @@ fn main() {
     let folder = kept.clone().unwrap_or_else(|| std::env::temp_dir().join("feed-recorder-speed"));
     let _ = std::fs::remove_dir_all(&folder);
     let market = Arc::new(catalog());
-    let mut feed = Feed::new(&market);
-    let frames: Vec<_> = (0..seconds * 10).flat_map(|round| feed.frames(round)).collect();
-    let bytes: usize = frames.iter().map(|frame| frame.2.len()).sum();
-    println!("{} frames, {} MB, {seconds} s of {} instruments", frames.len(), bytes >> 20, market.len());
-
-    if kept.is_none() {
-        for (compression, block_bytes) in
-            [(1, 256 << 10), (1, 1 << 20), (1, 4 << 20), (3, 1 << 20), (-3, 1 << 20), (6, 1 << 20)]
-        {
-            record(&folder, &market, &frames, compression, block_bytes);
-            let _ = std::fs::remove_dir_all(&folder);
-        }
+    if kept.is_some() {
+        stream(&folder, &market, seconds);
+    } else {
+        compare(&folder, &market, seconds);
     }
-    let config = RecorderConfig::new(&folder);
-    record(&folder, &market, &frames, config.compression, config.block_bytes);
-    drop(frames);
     let recording = Recording::open(&folder).unwrap();
     for round in 0..2 {
         read(&recording);
@@ -52,6 +41,54 @@ fn main() {
     if kept.is_none() {
         let _ = std::fs::remove_dir_all(&folder);
     }
+}
+
+/// Records the same frames with several settings; leaves the recording of the default ones.
+fn compare(folder: &Path, market: &Arc<InstrumentCatalog>, seconds: u32) {
+    let mut feed = Feed::new(market);
+    let frames: Vec<_> = (0..seconds * 10).flat_map(|round| feed.frames(round)).collect();
+    let bytes: usize = frames.iter().map(|frame| frame.2.len()).sum();
+    println!("{} frames, {} MB, {seconds} s of {} instruments", frames.len(), bytes >> 20, market.len());
+    let (level, block) = (RecorderConfig::new(folder).compression, RecorderConfig::new(folder).block_bytes);
+    let others = [(1, 256 << 10), (1, 4 << 20), (3, 1 << 20), (-3, 1 << 20), (6, 1 << 20)];
+    for (compression, block_bytes) in others.into_iter().chain([(level, block)]) {
+        let _ = std::fs::remove_dir_all(folder);
+        record(folder, market, &frames, compression, block_bytes);
+    }
+}
+
+/// Records a feed of any length, made while it is recorded.
+fn stream(folder: &Path, market: &Arc<InstrumentCatalog>, seconds: u32) {
+    let clock = Arc::new(ManualClock::new(START));
+    let mut config = RecorderConfig::new(folder);
+    config.accounts = vec![RecordedAccount { name: "load".into(), simulated: true }];
+    let room = config.queue_bytes / 2;
+    let (handle, task) = Recorder::new(config, clock.clone(), RecorderMetrics::noop()).unwrap();
+    let connections = [0, 1, 2].map(|index| ConnectionId { account: "load".into(), index });
+    let feed = async move {
+        let (mut feed, mut status) = (Feed::new(market), handle.status());
+        handle.instruments(market);
+        for round in 0..seconds * 10 {
+            for (index, at, bytes) in feed.frames(round) {
+                clock.set(at);
+                handle.frame(&connections[usize::from(index)], at, FrameKind::Binary, &bytes);
+            }
+            // Far faster than real time, so the recorder has to be waited for.
+            while round % 4 == 0 && status.wait_for(|status| status.waiting_bytes < room).await.is_err() {}
+            tokio::task::yield_now().await;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (status, ()) = runtime.block_on(async { tokio::join!(task.run(), feed) });
+    let status = status.unwrap();
+    let counts = status.counts;
+    println!(
+        "recorded {seconds} s: {} ticks, {} MB in {} files, {} frames lost",
+        counts.ticks,
+        status.written_bytes >> 20,
+        status.files,
+        counts.frames_lost
+    );
 }
 
 /// Nanoseconds of CPU that this thread and the whole process have used: what counts when the machine is busy.

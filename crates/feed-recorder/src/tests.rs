@@ -1,5 +1,6 @@
 //! Recording and reading through the public door: rotation, budget, crashes, damage, a full disk.
 
+mod garbage;
 mod replay;
 
 use std::fs;
@@ -333,6 +334,50 @@ async fn a_recording_that_is_being_written_can_be_read_up_to_its_last_block() {
     record(config(folder.path()), 2).await;
     assert_eq!(files(folder.path()).len(), 2);
     assert_eq!(all(folder.path()).len(), 1 + 4);
+}
+
+/// The value of every counter and gauge, by name and labels.
+fn values(recorder: &metrics_util::debugging::DebuggingRecorder) -> Vec<(String, u64)> {
+    use metrics_util::debugging::DebugValue;
+    let mut values = Vec::new();
+    for (key, _, _, value) in recorder.snapshotter().snapshot().into_vec() {
+        let labels: String = key.key().labels().map(|label| format!(" {}", label.value())).collect();
+        let value = match value {
+            DebugValue::Counter(value) => value,
+            DebugValue::Gauge(value) => value.into_inner() as u64,
+            DebugValue::Histogram(values) => values.len() as u64,
+        };
+        values.push((format!("{}{labels}", key.key().name()), value));
+    }
+    values.sort();
+    values
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_say_what_was_recorded_and_what_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let metrics = RecorderMetrics::register(&recorder);
+    let config = RecorderConfig { block_bytes: 4096, queue_bytes: 20_000, ..config(folder.path()) };
+    let (handle, task) = Recorder::new(config, Arc::new(ManualClock::new(START)), metrics).unwrap();
+    for _ in 0..5 {
+        handle.frame(&connection(0), START, FrameKind::Binary, &[9; 8000]);
+    }
+    handle.event(&FeedEvent::Connected { connection: connection(0), at: START });
+    drop(handle);
+    let status = task.run().await.unwrap();
+    let seen = values(&recorder);
+    let value = |name: &str| seen.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+    assert_eq!(value("recorder_frames_recorded_total"), Some(2));
+    assert_eq!(value("recorder_frames_lost_total overrun"), Some(3));
+    assert_eq!(value("recorder_frames_lost_total disk"), Some(0));
+    assert_eq!(value("recorder_events_recorded_total"), Some(1));
+    assert_eq!(value("recorder_bytes_recorded_total"), Some(16_000));
+    assert_eq!(value("recorder_bytes_written_total"), Some(status.written_bytes));
+    assert_eq!(value("recorder_disk_bytes"), Some(status.disk_bytes));
+    assert_eq!(value("recorder_write_duration_seconds"), Some(status.blocks - 1), "each block but the index");
+    assert_eq!((value("recorder_queue_bytes"), value("recorder_paused")), (Some(0), Some(0)));
+    assert_eq!(status.written_bytes, status.disk_bytes);
 }
 
 #[test]
