@@ -7,6 +7,7 @@ mod live;
 mod quote;
 mod refresh;
 mod solve;
+mod staleness;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use option_greeks::ParityQuote;
 use rustc_hash::FxHashMap;
 
 use crate::market::Market;
-use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
+use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause};
 use crate::validate::ValidTick;
 use chain::{Chain, NONE};
 use live::{Live, Role, Shown, Value};
@@ -27,15 +28,7 @@ pub use config::EnrichmentConfig;
 pub use forward::ForwardHysteresis;
 pub(crate) use live::{ConnectionIndex, has_derivatives};
 pub use quote::SpreadRule;
-
-/// Which instruments an event concerns.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Concerns {
-    /// Everything that last ticked on a connection.
-    Connection(ConnectionIndex),
-    /// One instrument, if it last ticked on that connection.
-    Instrument(InstrumentSlot, ConnectionIndex),
-}
+pub(crate) use staleness::Concerns;
 
 /// The forward one chain is priced on, for people to look at.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,43 +246,6 @@ impl Enricher {
         self.want(at, SnapshotCause::Tick);
     }
 
-    /// Marks values that arrived before `until` as not current since `now`; each is published once for it.
-    pub(crate) fn mark_stale(
-        &mut self,
-        concerns: Concerns,
-        until: Option<UnixNanos>,
-        cause: StaleCause,
-        now: UnixNanos,
-    ) {
-        let (connection, range) = match concerns {
-            Concerns::Connection(connection) => (connection, 0..self.live.len()),
-            Concerns::Instrument(slot, connection) => match self.position(slot) {
-                Some(at) => (connection, at..at + 1),
-                None => return,
-            },
-        };
-        for at in range {
-            let live = &self.live[at];
-            if live.connection == connection && until.is_none_or(|until| live.ts_recv < until) {
-                self.make_stale(at, cause, now);
-            }
-        }
-    }
-
-    /// Values that were only suspected become current again; each is published once for it.
-    pub(crate) fn end_suspicion(&mut self, connection: ConnectionIndex, cause: StaleCause) {
-        for at in 0..self.live.len() {
-            let live = &mut self.live[at];
-            if live.connection == connection && live.stale.is_some_and(|(known, _)| known == cause) {
-                live.stale = None;
-                let tick = self.values[at].tick;
-                self.stale -= 1;
-                self.spread(at, &tick);
-                self.want(at, SnapshotCause::Staleness);
-            }
-        }
-    }
-
     /// Computes everything that depends on what arrived since the last call, and looks through those chains whose turn
     /// it is, as far as [`EnrichmentConfig::refresh_strikes`] allows. `now` must not run backwards; `wall` is the
     /// time that expiry is counted from.
@@ -423,28 +379,6 @@ impl Enricher {
                 self.queue_all(underlying);
             }
         }
-    }
-
-    fn make_stale(&mut self, at: usize, cause: StaleCause, now: UnixNanos) {
-        match self.live[at].stale {
-            Some((before, _)) if before == cause || cause.is_suspicion() => return,
-            Some((_, since)) => self.live[at].stale = Some((cause, since)),
-            None => {
-                self.live[at].stale = Some((cause, now));
-                self.stale += 1;
-            }
-        }
-        let live = &self.live[at];
-        match live.role {
-            Role::Alone => {}
-            Role::Option { row, side, .. } => {
-                let chain = live.chain as usize;
-                self.chains[chain].mark_stale(row as usize, side);
-                self.queue(chain);
-            }
-            Role::Spot(underlying) | Role::Future(underlying, _) => self.queue_all(underlying),
-        }
-        self.want(at, SnapshotCause::Staleness);
     }
 
     /// A tick outranks staleness, staleness outranks a forward that moved.
