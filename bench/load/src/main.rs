@@ -1,10 +1,11 @@
 //! Load through the shipped programs: `kite-sim` in load mode, the gateway with Greeks, a real Redis with one
 //! subscriber, each a process of its own on this machine (the subscriber is a thread of this one).
 //!
-//! - `cargo xtask bench load [steady] [INSTRUMENTS] [TICKS_PER_SECOND_EACH] [SECONDS]`: what the gateway costs.
-//! - `cargo xtask bench load soak [SECONDS]`: 18,000 ticks a second with a fault every ten seconds; memory,
+//! - `cargo xtask bench steady [SECONDS]`: what the gateway costs at 18,000 full ticks a second of 9,000 instruments, over TLS.
+//! - `cargo xtask bench market [SECONDS]`: the same for 240,000 ticks a second of 120,000 instruments on 14 accounts.
+//! - `cargo xtask bench soak [SECONDS]`: 18,000 ticks a second with a fault every ten seconds; memory,
 //!   descriptors and tasks must stay flat, and every tick must be accounted for.
-//! - `cargo xtask bench load overload [SECONDS]`: Redis stands still while ten times the load arrives.
+//! - `cargo xtask bench overload [SECONDS]`: Redis stands still while ten times the load arrives.
 
 mod overload;
 mod procfs;
@@ -17,6 +18,13 @@ mod subscriber;
 use std::error::Error;
 use std::time::Duration;
 
+use services::Load;
+
+/// One API key's worth of instruments.
+const STEADY: Load = Load { instruments: 9000, ticks_per_second: 18_000, accounts: 1, tls: true };
+/// Everything that is listed.
+const MARKET: Load = Load { instruments: 120_000, ticks_per_second: 240_000, accounts: 14, tls: false };
+
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (mode, numbers) = match words.split_first() {
@@ -25,10 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let number = |at: usize, default: f64| numbers.get(at).map_or(Ok(default), |word| word.parse());
     match mode {
-        "steady" => steady::run(number(0, 9000.0)?, number(1, 2.0)?, number(2, 60.0)?),
+        "steady" => steady::run(STEADY, number(0, 60.0)?),
+        "market" => steady::run(MARKET, number(0, 60.0)?),
         "soak" => soak::run(Duration::from_secs_f64(number(0, 3600.0)?)),
         "overload" => overload::run(Duration::from_secs_f64(number(0, 60.0)?)),
-        other => Err(format!("no mode `{other}`: steady, soak or overload").into()),
+        other => Err(format!("no mode `{other}`: steady, market, soak or overload").into()),
     }
 }
 

@@ -9,11 +9,15 @@ use std::process::{Child, Command, Stdio};
 use crate::scrape::{Page, get, post};
 use crate::subscriber::Subscriber;
 
-/// What is streamed beside the synthetic shares: every option of the three indices, with Greeks.
-const CHAINS: &str = "NIFTY:6:40:full,BANKNIFTY:6:40:full,SENSEX:6:40:full,NSE:*:full";
-
-/// About how many instruments that is; the rest of the load is synthetic shares.
-const MARKET: u32 = 2300;
+/// A load, and over what it comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) instruments: u32,
+    pub(crate) ticks_per_second: u32,
+    /// Broker accounts; each carries 9,000 instruments on three connections.
+    pub(crate) accounts: u32,
+    pub(crate) tls: bool,
+}
 
 /// Simulator, Redis with a subscriber, gateway.
 pub(crate) struct Services {
@@ -46,7 +50,7 @@ pub(crate) fn build() -> Result<(), Box<dyn Error>> {
 }
 
 impl Services {
-    pub(crate) fn start(instruments: u32, rate: f64) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(load: Load) -> Result<Self, Box<dyn Error>> {
         let folder = std::env::temp_dir().join(format!("kite-bench-load-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let target =
@@ -61,29 +65,39 @@ impl Services {
             .spawn()
             .map_err(|error| format!("cannot start redis-server: {error}; install it"))?;
         let mut others = Vec::new();
-        let load = format!("{}x{rate}", instruments.saturating_sub(MARKET).max(1));
-        let sim_addr = start_until_address(
-            program("kite-sim")
-                .args(["--listen", "127.0.0.1:0", "--load", &load, "--api-key", "load:secret:token"])
-                .args(["--ticks-per-second", &rate.to_string(), "--connections", "100"]),
-            &mut others,
-        )?;
+        let certificate = folder.join("sim.pem");
+        let Load { instruments, ticks_per_second, accounts, tls } = load;
+        let mut sim = program("kite-sim");
+        sim.args(["--listen", "127.0.0.1:0", "--no-rate-limits", "--load"])
+            .arg(format!("{instruments},{ticks_per_second},{accounts}"))
+            .stderr(Stdio::null());
+        if tls {
+            sim.arg("--tls").arg("--tls-certificate").arg(&certificate);
+        }
+        let sim_addr = start_until_address(&mut sim, &mut others)?;
         let subscriber = Subscriber::start(&redis_port)?;
         let mut started = Vec::new();
-        let gateway_addr = start_until_address(
-            program("kite-gateway")
-                .env("GATEWAY_LISTEN", "127.0.0.1:0")
-                .env("GATEWAY_DATA_DIR", &folder)
-                .env("GATEWAY_SUBSCRIBE", CHAINS)
-                .env("KITE_API_KEY", "load")
-                .env("KITE_ACCESS_TOKEN", "token")
-                .env("KITE_SIMULATED", "true")
-                .env("KITE_CONNECTIONS", (instruments / 3000 + 1).clamp(3, 16).to_string())
-                .env("KITE_REST_URL", format!("http://{sim_addr}"))
-                .env("KITE_TICKER_URL", format!("ws://{sim_addr}"))
-                .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
-            &mut started,
-        )?;
+        let (http, ws) = if tls { ("https", "wss") } else { ("http", "ws") };
+        let accounts_file = folder.join("accounts.toml");
+        let account = |number: u32| {
+            format!(
+                "[[account]]\nname = \"load{number:02}\"\napi_key = \"load{number:02}\"\naccess_token = \"token{number:02}\"\nsimulated = true\n"
+            )
+        };
+        std::fs::write(&accounts_file, (1..=accounts).map(account).collect::<String>())?;
+        let mut gateway = program("kite-gateway");
+        gateway
+            .env("GATEWAY_LISTEN", "127.0.0.1:0")
+            .env("GATEWAY_DATA_DIR", &folder)
+            .env("GATEWAY_SUBSCRIBE", "NFO:*:full,NSE:*:full")
+            .env("KITE_ACCOUNTS_FILE", &accounts_file)
+            .env("KITE_REST_URL", format!("{http}://{sim_addr}"))
+            .env("KITE_TICKER_URL", format!("{ws}://{sim_addr}"))
+            .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}"));
+        if tls {
+            gateway.env("KITE_CA_FILE", &certificate);
+        }
+        let gateway_addr = start_until_address(&mut gateway, &mut started)?;
         let gateway = started.remove(0);
         Ok(Self { gateway, gateway_addr, sim_addr, redis, subscriber, others, folder })
     }
@@ -137,9 +151,9 @@ fn start_until_address(command: &mut Command, into: &mut Vec<Child>) -> Result<S
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next() {
         let line = line?;
-        if let Some(at) = line.find("http://127.0.0.1:") {
+        if let Some(at) = line.find("://127.0.0.1:") {
             let address: String =
-                line[at + 7..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+                line[at + 3..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
             std::thread::spawn(move || lines.for_each(drop));
             return Ok(address.trim_end_matches([':', '.']).to_owned());
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
 use crate::services::{self, Services};
-use crate::wait;
+use crate::{STEADY, wait};
 
 const FAULT_EVERY: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ struct Sample {
 pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
-    let services = Services::start(9000, 2.0)?;
+    let services = Services::start(STEADY)?;
     println!("18,000 ticks/s, a fault every {FAULT_EVERY:?}, for {time:?}; warming up");
     wait(WARM_UP);
     let (begun, mut samples, mut next_report) = (Instant::now(), Vec::new(), Duration::ZERO);

@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
 use crate::scrape::Page;
-use crate::services::{self, Services};
+use crate::services::{self, Load, Services};
 use crate::wait;
 
 /// Long enough for every subscription to be live and for buffers to find their size.
 const WARM_UP: Duration = Duration::from_secs(15);
 
-pub(crate) fn run(instruments: f64, rate: f64, seconds: f64) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(load: Load, seconds: f64) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
-    let services = Services::start(instruments as u32, rate)?;
-    println!(
-        "about {instruments} instruments x {rate} ticks/s, full mode, JSON to Redis with one subscriber; warming up"
-    );
+    let services = Services::start(load)?;
+    println!("{load:?}: full mode, JSON to Redis with one subscriber; warming up");
     wait(WARM_UP);
 
     let (before, page_before, begun) = (Usage::of(services.gateway())?, services.metrics()?, Instant::now());
