@@ -28,8 +28,8 @@ impl<'a> Bench<'a> {
         self.candidates.push((name.to_owned(), task, Box::new(work), Vec::new()));
     }
 
-    /// Runs all candidates in turn, `rounds` times, prints and returns (name, task, median ns per option).
-    pub fn run(mut self, rounds: usize) -> Vec<(String, &'static str, f64)> {
+    /// Runs all candidates in turn, `rounds` times, prints medians, ratios and minima.
+    pub fn run(mut self, rounds: usize) {
         // Long enough to forget what the candidate before left in the caches.
         let passes = 60_000_usize.div_ceil(self.options);
         for _ in 0..rounds {
@@ -48,18 +48,17 @@ impl<'a> Bench<'a> {
             .into_iter()
             .map(|(name, task, _, mut times)| {
                 times.sort_by(f64::total_cmp);
-                (name, task, times[times.len() / 2])
+                (name, task, times[times.len() / 2], times[0])
             })
             .collect();
-        for (name, task, median) in &results {
+        for (name, task, median, least) in &results {
             let rival_task = match *task {
                 "iv+9" => "iv+5",
                 "price+9" => "price+5",
                 task => task,
             };
-            let rival = results.iter().find(|(_, t, _)| *t == rival_task).map_or(f64::NAN, |(_, _, ns)| *ns);
-            println!("  {name:24} {task:8} {median:8.2} ns {:7.1} x", rival / median);
+            let rival = results.iter().find(|(_, t, ..)| *t == rival_task).map_or(f64::NAN, |(_, _, ns, _)| *ns);
+            println!("  {name:24} {task:8} {median:8.2} ns {:7.1} x {least:8.2}", rival / median);
         }
-        results
     }
 }

@@ -7,8 +7,8 @@ import numpy as np
 from mpmath import mp, mpf, atanh, sqrt, exp, erfc, log, log1p, pi, chebyfit, polyval, nstr, npdf, ncdf, findroot, fac2
 
 mp.dps = 50
-NEAR = mpf("8.7")       # the box ends at 8.6 standard deviations
-LOW = mpf("-0.36")      # z - t is lowest at the money with s = 0.7
+NEAR = mpf("6.05")      # the box ends at 6 standard deviations
+LOW = mpf("-0.26")      # z - t is lowest at the money with s = 0.5
 out = []
 
 
@@ -44,8 +44,14 @@ def taylor(f, coefficients):
     return lambda x: f(x) if abs(x) > mpf(10) ** -9 else sum(c * x ** i for i, c in enumerate(coefficients))
 
 
-polynomial("ATANH", taylor(lambda y: (atanh(sqrt(y)) / sqrt(y) - 1 - y / 3) / y ** 2, [mpf(1) / (2 * k + 5) for k in range(6)]), mpf(0), mpf("0.0855"), 9,
-           "atanh(q) = q + q^3/3 + q^5 (c0 + c1 y + ...), y = q^2 <= 0.0855")
+polynomial("ATANH", taylor(lambda y: (atanh(sqrt(y)) / sqrt(y) - 1 - y / 3) / y ** 2, [mpf(1) / (2 * k + 5) for k in range(6)]), mpf(0), mpf("0.0435"), 7,
+           "atanh(q) = q + q^3/3 + q^5 (c0 + c1 y + ...), y = q^2 <= 0.0435")
+binomial = lambda power: [(-1) ** (k + 1) * mp.binomial(power, k + 1) for k in range(8)]
+half = mpf(1) / 2
+polynomial("ROOT", taylor(lambda y: (sqrt(1 - y) - 1) / y, binomial(half)), mpf(0), mpf("0.0435"), 7,
+           "sqrt(1-y) = 1 + y (c0 + c1 y + ...), y <= 0.0435")
+polynomial("INVERSE_ROOT", taylor(lambda y: (1 / sqrt(1 - y) - 1) / y, binomial(-half)), mpf(0), mpf("0.0435"), 8,
+           "1/sqrt(1-y) = 1 + y (c0 + c1 y + ...), y <= 0.0435")
 half_ln2 = log(mpf(2)) / 2 * mpf("1.0001")
 inverse_factorial = [1 / mp.factorial(k) for k in range(12)]
 polynomial("EXP", taylor(lambda r: (exp(r) - 1 - r) / r ** 2, inverse_factorial[2:8]), -half_ln2, half_ln2, 10,
@@ -53,27 +59,29 @@ polynomial("EXP", taylor(lambda r: (exp(r) - 1 - r) / r ** 2, inverse_factorial[
 polynomial("EXP_CUBIC", taylor(lambda r: (exp(r) - 1 - r - r * r / 2) / r ** 3, inverse_factorial[3:9]), -half_ln2, half_ln2, 11,
            "exp(r) = 1 + r + r^2/2 + r^3 (c0 + c1 r + ...), |r| <= ln(2)/2")
 tiny = mpf(10) ** -25
-polynomial("LN_1P", taylor(lambda y: (log1p(y) / y - 1) / y, [mpf(-1) ** (k + 1) / (k + 2) for k in range(6)]), -mpf("0.01"), mpf("0.01"), 6,
-           "ln(1+e) = e (1 + e (c0 + c1 e + ...)), |e| <= 0.01")
+small = mpf("0.004")
+polynomial("LN_1P", taylor(lambda y: (log1p(y) / y - 1) / y, [mpf(-1) ** (k + 1) / (k + 2) for k in range(6)]), -small, small, 4,
+           "ln(1+e) = e (1 + e (c0 + c1 e + ...)), |e| <= 0.004")
 root2 = sqrt(mpf(2))
-polynomial("LN_ROUGH", lambda y: log1p(y) / y if abs(y) > tiny else 1 - y / 2, 1 / root2 - 1, root2 - 1, 8,
+polynomial("LN_ROUGH", lambda y: log1p(y) / y if abs(y) > tiny else 1 - y / 2, 1 / root2 - 1, root2 - 1, 6,
            "ln(1+y)/y for y in [sqrt(1/2)-1, sqrt(2)-1], for the seed only")
 c = mpf(5)
 at = lambda p: c * (1 + p) / (1 - p)                # p = (z-5)/(z+5)
 p_of = lambda z: (z - c) / (z + c)
-polynomial("GAP", lambda p: gap(at(p)), mpf(-1), p_of(NEAR), 21, "1 - z M(z) in p = (z-5)/(z+5), 0 <= z <= 8.7", absolute=True)
-polynomial("MILLS", lambda p: mills(at(p)) * 2 * c / (1 - p), p_of(LOW), p_of(NEAR), 21,
-           "(z+5) M(z) in p = (z-5)/(z+5), -0.36 <= z <= 8.7")
+polynomial("GAP", lambda p: gap(at(p)), mpf(-1), p_of(NEAR), 18, "1 - z M(z) in p = (z-5)/(z+5), 0 <= z <= 6.05", absolute=True)
+polynomial("MILLS", lambda p: mills(at(p)) * 2 * c / (1 - p), p_of(LOW), p_of(NEAR), 18,
+           "(z+5) M(z) in p = (z-5)/(z+5), -0.26 <= z <= 6.05")
 wide = lambda u: (5 * u + 3) / (1 - u)              # u = (z-3)/(z+5) takes [-1, inf) to [-1, 1)
 end = 1 - mpf(10) ** -9
 polynomial("MILLS_WIDE", lambda u: mills(wide(u)) * (wide(u) + 5) if u < end else mpf(1), mpf(-1), mpf(1), 28,
            "(z+5) M(z) in u = (z-3)/(z+5), z >= -1")
+polynomial("MILLS_ROUGH", lambda u: mills(wide(u)) * (wide(u) + 5) if u < end else mpf(1), mpf(-1), mpf(1), 12, "the same, rougher")
 polynomial("GAP_WIDE", lambda u: gap(wide(u)) * (wide(u) + 5) ** 2 if u < end else mpf(1), mpf("-0.6"), mpf(1), 28,
            "(z+5)^2 (1 - z M(z)) in u = (z-3)/(z+5), z >= 0")
 
 # --- seed: L = ln(1+k), k = a / (sqrt(2 pi) b), z = L P(L)/Q(L) inverts the Bachelier formula b = s (phi(z) - z N(-z))
 mp.dps = 30
-zs = np.concatenate([np.geomspace(1e-5, .1, 80), np.linspace(.1, 8.65, 700)])
+zs = np.concatenate([np.geomspace(1e-5, .1, 80), np.linspace(.1, 6.05, 700)])
 bachelier = lambda z: npdf(z) * (1 / z - mills(z))
 L = np.array([float(log(1 + 1 / (sqrt(2 * pi) * bachelier(mpf(z))))) for z in zs])
 
@@ -97,14 +105,14 @@ def rational(x, r, m, n, rounds=400):
     return e, [co[i] / scale ** i for i in range(m + 1)], [1.0] + [co[m + 1 + i] / scale ** (i + 1) for i in range(n)]
 
 
-e, P, Q = rational(L, zs / L, 5, 5)
-emit("SEED_P", P, f"z = L P(L)/Q(L) of the Bachelier formula up to z = 8.65; relative error {e:.1e}")
+e, P, Q = rational(L, zs / L, 4, 5)
+emit("SEED_P", P, f"z = L P(L)/Q(L) of the Bachelier formula up to z = 6.05; relative error {e:.1e}")
 emit("SEED_Q", Q, "denominator of the same")
 # Black correction s = sN (1 + sN^2 (c1 + c2 sN^2)); c1 is exact, c2 is read off the true inverse at s = 0.45
 c1 = np.array([float((1 - mpf(z) ** 2 * gap(mpf(z))) / 24) for z in zs])
 black = lambda a, s: exp(-a / 2) * ncdf(-a / s + s / 2) - exp(a / 2) * ncdf(-a / s - s / 2)
 normal = lambda a, s: s * npdf(a / s) - a * ncdf(-a / s)
-knots, c2 = np.concatenate([[1e-4, .05, .1], np.linspace(.2, 8.65, 43)]), []
+knots, c2 = np.concatenate([[1e-4, .05, .1], np.linspace(.2, 6.05, 43)]), []
 for z in knots:
     s = mpf("0.45")
     a = mpf(z) * s
@@ -129,10 +137,16 @@ def numerator(values, degree):
     return [best[1][i] / L.max() ** i for i in range(degree + 1)], best[0]
 
 
-o1, e1 = numerator(c1, 4)
-o2, e2 = numerator(c2, 3)
+o1, e1 = numerator(c1, 3)
+o2, e2 = numerator(c2, 2)
 emit("SEED_C1", o1, f"c1(L) Q(L) of the Black correction; absolute error {e1:.1e}")
 emit("SEED_C2", o2, f"c2(L) Q(L) of the Black correction; absolute error {e2:.1e}")
+# --- the same beyond: z^2 by L, down to the last subnormal price
+far = np.geomspace(5.95, 39.5, 400)
+L_far = np.array([float(log(mpf(z)) + mpf(z) ** 2 / 2 - log(gap(mpf(z)))) for z in far])
+e, P, Q = rational(L_far, far ** 2, 3, 2)
+emit("FAR_P", P, f"z^2 = P(L)/Q(L) of the Bachelier formula from z = 5.95 to 39.5; relative error {e:.1e}")
+emit("FAR_Q", Q, "denominator of the same")
 out.append(f"/// Largest L of the seed.\npub(crate) const SEED_MAX: f64 = {float(L.max()):.6f};\n")
 header = "//! Polynomials and rationals of the kernels. Written by `coefficients/fit.py`.\n\n"
 open("../src/coefficients.rs", "w").write(header + "\n".join(out))

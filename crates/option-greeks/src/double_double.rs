@@ -50,6 +50,14 @@ impl DoubleDouble {
     /// `exp(self)` for arguments of at most about 700.
     #[inline(always)]
     pub(crate) fn exp(self) -> Self {
+        if self.high.abs() < 0.05 {
+            // Against one the rounding errors of the rest are too small to be seen.
+            let r = self.high;
+            let square = r * r;
+            let rest =
+                Lanes::mul_add(r * square, r.polynomial(&EXP_CUBIC), Lanes::mul_add(square, 0.5, self.low));
+            return Self::fast_sum(1.0, r + rest);
+        }
         if self.high.abs() < 0.34 {
             let small = self.exp_m1_small();
             let one = Self::fast_sum(1.0, small.high);

@@ -6,7 +6,7 @@
 
 use std::f64::consts::{LN_2, LOG2_E};
 
-use crate::coefficients::{ATANH, EXP, GAP, GAP_WIDE, LN_1P, MILLS, MILLS_WIDE};
+use crate::coefficients::{EXP, GAP, GAP_WIDE, LN_1P, MILLS, MILLS_ROUGH, MILLS_WIDE};
 use crate::lanes::{Lanes, MAGIC};
 
 /// ln 2 in two parts; the first has 32 bits, so its product with an exponent is exact.
@@ -34,6 +34,15 @@ pub(crate) fn exp<V: Lanes>(x: V, low: V) -> Exp<V> {
     Exp { n, fraction: (r * r).mul_add(r.polynomial(&EXP), r) }
 }
 
+/// `exp((x + low) / 2)`, as [`exp`].
+#[inline(always)]
+pub(crate) fn exp_half<V: Lanes>(x: V, low: V) -> Exp<V> {
+    let n = x.mul_add(x.splat(LOG2_E / 2.0), x.splat(MAGIC));
+    let k = n - MAGIC;
+    let r = k.neg_mul_add(x.splat(2.0 * LN2_LOW), k.neg_mul_add(x.splat(2.0 * LN2_HIGH), x) + low);
+    Exp { n, fraction: (r * r).mul_add(r.polynomial(&EXP_HALF), r * 0.5) }
+}
+
 impl<V: Lanes> Exp<V> {
     /// The value, when it is a normal number.
     #[inline(always)]
@@ -58,17 +67,18 @@ impl<V: Lanes> Exp<V> {
     }
 }
 
-/// `ln(x)` for positive normal numbers, relatively accurate near one.
-#[inline(always)]
-pub(crate) fn ln<V: Lanes>(x: V) -> V {
-    let (e, m) = x.split();
-    let q = (m - 1.0) / (m + 1.0);
-    let y = q * q;
-    let series = (q * y).mul_add(y.mul_add(y.polynomial(&ATANH), y.splat(THIRD)), q);
-    e.mul_add(e.splat(LN2_HIGH), (series + series) + e * LN2_LOW)
-}
+/// [`EXP`] for half the argument.
+const EXP_HALF: [f64; 10] = {
+    let (mut c, mut i, mut scale) = (EXP, 0, 0.25);
+    while i < c.len() {
+        c[i] *= scale;
+        scale *= 0.5;
+        i += 1;
+    }
+    c
+};
 
-/// `ln(1 + e)` for `|e| <= 0.01`.
+/// `ln(1 + e)` for `|e| <= 0.004`.
 #[inline(always)]
 pub(crate) fn ln_1p_small<V: Lanes>(e: V) -> V {
     (e * e).mul_add(e.polynomial(&LN_1P), e)
@@ -82,14 +92,17 @@ pub(crate) fn ln_rough<V: Lanes>(x: V) -> V {
     e.mul_add(e.splat(LN_2), y * y.polynomial(&crate::coefficients::LN_ROUGH))
 }
 
-/// `M(z)` for `-0.36 <= z <= 8.7`.
+/// `M(z)` for `-0.26 <= z <= 6.05`.
 #[inline(always)]
 pub(crate) fn mills<V: Lanes>(z: V) -> V {
     let v = z.splat(1.0) / (z + 5.0);
     v * ((z - 5.0) * v).polynomial(&MILLS)
 }
 
-/// `1 - z M(z)` for `z = a/s` from 0 to 8.7, absolutely accurate.
+/// The slope of [`GAP`] in `p + 1` up to 0.5, beyond which nothing is lost; within 0.4.
+const SLOPE: [f64; 2] = [-2.8, 5.2];
+
+/// `1 - z M(z)` for `z = a/s` from 0 to 6.05, absolutely accurate.
 ///
 /// Near `z = 0` it falls steeply with `p = (z-5)/(z+5)`, so what the rounding of p lost is put back with a rough slope.
 #[inline(always)]
@@ -98,9 +111,8 @@ pub(crate) fn gap<V: Lanes>(a: V, s: V) -> V {
     let above = (a + a) / s.mul_add(s.splat(5.0), a);
     let p = above - 1.0;
     let p_low = above - (p + 1.0);
-    let u = above.mul_add(a.splat(-0.5), a.splat(1.0));
-    let u2 = u * u;
-    (u2 * u2 * p_low).mul_add(a.splat(-3.13), p.polynomial(&GAP))
+    let slope = above.mul_add(a.splat(SLOPE[1]), a.splat(SLOPE[0]));
+    p_low.mul_add(slope, p.polynomial(&GAP))
 }
 
 /// `M(z)` for `z >= -1`.
@@ -108,6 +120,13 @@ pub(crate) fn gap<V: Lanes>(a: V, s: V) -> V {
 pub(crate) fn mills_wide<V: Lanes>(z: V) -> V {
     let v = z.splat(1.0) / (z + 5.0);
     v * ((z - 3.0) * v).polynomial(&MILLS_WIDE)
+}
+
+/// `M(z)` to seven digits for `z >= -1`.
+#[inline(always)]
+pub(crate) fn mills_rough<V: Lanes>(z: V) -> V {
+    let v = z.splat(1.0) / (z + 5.0);
+    v * ((z - 3.0) * v).polynomial(&MILLS_ROUGH)
 }
 
 /// `1 - z M(z)` for `z >= 0`.

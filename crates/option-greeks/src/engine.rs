@@ -5,8 +5,10 @@ use crate::lanes::Kernel;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::x86::{Avx2, Avx512};
 use crate::limits;
+use crate::refused::Refused;
 use crate::solve::{Solve, SolveOne};
-use crate::value::{Value, ValueOne};
+use crate::solve_wide::SolveWide;
+use crate::value::{Value, ValueOne, ValueWide};
 use crate::{Greeks, ImpliedVolError, OptionInputs, PricingError, Status};
 
 /// An instruction set. All give the same bits.
@@ -215,15 +217,24 @@ impl Engine {
         self.value(chain, [first, delta, gamma, vega, theta, rho, vanna, volga, charm, speed], status);
     }
 
-    fn solve<const N: usize>(&self, chain: &Chain<'_>, columns: [&mut [f64]; N], status: &mut [Status]) {
+    fn solve<const N: usize>(&self, chain: &Chain<'_>, mut columns: [&mut [f64]; N], status: &mut [Status]) {
         check_lengths(chain.strikes.len(), [chain.kinds.len(), chain.prices.len(), status.len()], &columns);
-        self.run(Solve { chain: *chain, columns, status });
+        let (mut start, mut refused) = (0, Refused::new());
+        while start < chain.strikes.len() {
+            let now = columns.each_mut().map(|column| &mut **column);
+            let (start, refused) = (&mut start, &mut refused);
+            self.run(Solve { chain: *chain, columns: now, status, start, refused });
+            if !refused.places().is_empty() {
+                self.run(SolveWide { chain: *chain, refused, columns: &mut columns, status });
+                refused.clear();
+            }
+        }
     }
 
     fn value<const N: usize>(
         &self,
         chain: &VolatilityChain<'_>,
-        columns: [&mut [f64]; N],
+        mut columns: [&mut [f64]; N],
         status: &mut [Status],
     ) {
         check_lengths(
@@ -231,7 +242,16 @@ impl Engine {
             [chain.kinds.len(), chain.volatilities.len(), status.len()],
             &columns,
         );
-        self.run(Value { chain: *chain, columns, status });
+        let (mut start, mut refused) = (0, Refused::new());
+        while start < chain.strikes.len() {
+            let now = columns.each_mut().map(|column| &mut **column);
+            let (start, refused) = (&mut start, &mut refused);
+            self.run(Value { chain: *chain, columns: now, status, start, refused });
+            if !refused.places().is_empty() {
+                self.run(ValueWide { chain: *chain, refused, columns: &mut columns, status });
+                refused.clear();
+            }
+        }
     }
 }
 

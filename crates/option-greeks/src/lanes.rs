@@ -9,7 +9,7 @@ pub(crate) mod x86;
 
 mod single;
 
-use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
+use std::ops::{Add, BitAnd, BitOr, Div, IndexMut, Mul, Neg, Not, Sub};
 
 /// A few doubles. A value also stands for the right to use its instruction set, so constants and loads are made
 /// from an existing value; the first one comes from the dispatcher.
@@ -26,9 +26,15 @@ pub(crate) trait Lanes:
 {
     /// How many.
     const WIDTH: usize;
+    /// Vectors per block: enough to fill the pipelines, few enough that short chains do not pay for them.
+    const VECTORS: usize;
     /// One truth value per lane.
     type Mask: Mask;
+    /// Something for each vector of a block.
+    type Block<T: Copy>: IndexMut<usize, Output = T>;
 
+    /// The same for each vector of a block.
+    fn block<T: Copy>(value: T) -> Self::Block<T>;
     /// `x` in every lane.
     fn splat(self, x: f64) -> Self;
     /// The first `WIDTH` numbers of a slice, which must be that long.

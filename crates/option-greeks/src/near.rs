@@ -1,4 +1,4 @@
-//! The fast kernel, for the box where markets live: `a <= 0.6`, `s <= 0.7`, `z <= 8.6`.
+//! The fast kernel, for the box where markets live: `a <= 0.42`, `s <= 0.5`, `z <= 6`.
 //!
 //! Notation of all kernels: `x = ln(U/K)`, `a = |x|`, `s = sigma sqrt(T)`, `z = a/s`, `t = s/2`, `M` the Mills ratio, and
 //! `b` the out-of-the-money price over `sqrt(UK)`. Then `db/ds = b' = exp(-(z^2+t^2)/2) / sqrt(2 pi)` and
@@ -9,20 +9,20 @@
 //! which leaves less than 1e-16; and the division by `sqrt(T)` with all roundings carried along.
 
 use crate::coefficients::{SEED_C1, SEED_C2, SEED_MAX, SEED_P, SEED_Q};
-use crate::elementary::{Exp, exp, gap, ln_1p_small, ln_rough, mills};
+use crate::elementary::{Exp, exp_half, gap, ln_1p_small, ln_rough, mills};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
 use crate::terms::Terms;
 
 /// Corners of the box.
-const LARGEST_A: f64 = 0.6;
-const LARGEST_Z: f64 = 8.6;
-const LARGEST_S: f64 = 0.7;
+const LARGEST_A: f64 = 0.42;
+const LARGEST_Z: f64 = 6.0;
+const LARGEST_S: f64 = 0.5;
 const SMALLEST_S: f64 = 1e-60;
-/// Below it five terms of the odd part reach the last bit; above, ten.
+/// Below it five terms of the odd part reach the last bit; above, eight.
 const FEW_TERMS: f64 = 0.1;
-/// The series of the step hold for relative changes up to this; the seed is a hundred times better.
-const LARGEST_RESIDUAL: f64 = 0.01;
+/// The series of the step hold for relative changes of the price up to this; the seed is better.
+const LARGEST_RESIDUAL: f64 = 0.004;
 
 /// A first guess.
 #[derive(Clone, Copy)]
@@ -55,15 +55,10 @@ pub(crate) struct Local<V> {
     pub(crate) mills_minus: V,
 }
 
-/// Whether moneyness and time value lie in the box, as far as can be told without a guess.
+/// Whether moneyness and price lie in the box, as far as can be told without a guess; `beta` as for [`seed`].
 #[inline(always)]
-pub(crate) fn eligible<V: Lanes, const SPOT: bool>(
-    terms: &Terms,
-    m: &Moneyness<V>,
-    time_value: V,
-) -> V::Mask {
-    let smallest = m.root * SMALLEST_S;
-    close::<V, SPOT>(terms, m) & smallest.lt(time_value)
+pub(crate) fn eligible<V: Lanes, const SPOT: bool>(terms: &Terms, m: &Moneyness<V>, beta: V) -> V::Mask {
+    close::<V, SPOT>(terms, m) & beta.splat(SMALLEST_S).lt(beta)
 }
 
 /// Moneyness in the box. Without carry `a = 2 atanh(sqrt(y))`, and the bound on `y` is enough.
@@ -75,28 +70,25 @@ fn close<V: Lanes, const SPOT: bool>(terms: &Terms, m: &Moneyness<V>) -> V::Mask
 
 /// Guess of the total volatility: the Bachelier formula inverted by a rational function, then corrected for Black.
 ///
-/// `beta` is `sqrt(2 pi)` times the price to match, and `k = a / beta`. With `L = ln(1+k)` the Bachelier solution is
+/// `beta` is `sqrt(2 pi)` times the price to match. With `k = a / beta`, `L = ln(1+k)` the Bachelier solution is
 /// `z = L P(L)/Q(L)`; Black is Bachelier with the weight `exp(-u^2/8)` on the variance, which moves it by
 /// `s^2 (c1 + c2 s^2)`.
 #[inline(always)]
-pub(crate) fn seed<V: Lanes>(k: V, beta: V) -> Seed<V> {
-    let (s, trusted) = bachelier_seed(k, beta);
+pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
+    let (s, trusted) = bachelier_seed(a, beta);
     Seed { s, inside: trusted & s.lt(s.splat(LARGEST_S)) }
 }
 
 /// The guess, and where its rational function holds; it fades beyond `s = 1`.
 #[inline(always)]
-pub(crate) fn bachelier_seed<V: Lanes>(k: V, beta: V) -> (V, V::Mask) {
-    let k = k.max(k.splat(1e-9));
-    let l = ln_rough(k + 1.0);
+pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
+    let a = (beta * 1e-9).max(a);
+    let l = ln_rough(a / beta + 1.0);
     let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
-    let inverse = k.splat(1.0) / (p * q);
-    let bachelier = (k * beta) * ((q * q) * inverse);
+    let bachelier = (a * q) / p;
     let s2 = bachelier * bachelier;
-    let inverse_q = inverse * p;
-    let c1 = l.polynomial(&SEED_C1) * inverse_q;
-    let c2 = l.polynomial(&SEED_C2) * inverse_q;
-    let s = bachelier.mul_add(s2 * s2.mul_add(c2, c1), bachelier);
+    let correction = s2.mul_add(l.polynomial(&SEED_C2), l.polynomial(&SEED_C1)) / q;
+    let s = (bachelier * s2).mul_add(correction, bachelier);
     (s, l.lt(l.splat(SEED_MAX)))
 }
 
@@ -108,49 +100,50 @@ pub(crate) fn odd_at<V: Lanes>(a: V, s: V) -> (V, V) {
     (inverse, odd_part::<V, false>(z * z, gap(a, s), (s * s) * 0.25))
 }
 
-/// `beta / (sqrt(2 pi) b')` at a guess: the price asked for, in the unit in which `s O` is the price of the guess.
+/// One step of order four from a guess to the solution of `b(a, s) = beta`: the relative correction, and where the step
+/// holds what it promises.
 ///
-/// It comes as `high (1 + fraction)`, since rounding it to one number would be the largest error of all. For the same
-/// reason `z^2` carries what its own rounding lost.
+/// The price asked for, in the unit in which `s O` is the price of the guess, is kept as `market (1 + fraction)`, since
+/// rounding it to one number would be the largest error of all. For the same reason `z^2` carries what its own rounding
+/// lost.
 #[inline(always)]
-pub(crate) fn market<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V) -> (V, V) {
+pub(crate) fn step<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V, odd: V) -> (V, V::Mask) {
     let z = a * inverse;
     let z_low = (z.neg_mul_add(s, a) + a_low) * inverse;
     let z2 = z * z;
-    let z2_low = z.mul_add(z, -z2) + (z + z) * z_low;
+    let z2_low = (z + z).mul_add(z_low, z.mul_add(z, -z2));
     let t2 = (s * s) * 0.25;
     let twice = z2 + t2;
     let twice_low = z2_low + (t2 - (twice - z2));
-    let Exp { n, fraction } = exp(twice * 0.5, twice_low * 0.5);
-    (beta.add_exponent(n), fraction)
-}
-
-/// One step of order four from a guess to the solution of `b(a, s) = beta`: the relative correction, and where the step
-/// holds what it promises.
-#[inline(always)]
-pub(crate) fn step<V: Lanes>(a: V, s: V, inverse: V, odd: V, market: (V, V)) -> (V, V::Mask) {
-    let (market, fraction) = market;
-    let z = a * inverse;
-    let (z2, t2) = (z * z, (s * s) * 0.25);
-    let kappa = s.splat(1.0) / odd;
+    let Exp { n, fraction } = exp_half(twice, twice_low);
+    let market = beta.add_exponent(n);
     let model = s * odd;
     let model_low = s.neg_mul_add(odd, model);
-    let residual = (market.mul_add(fraction, market - model) + model_low) * (inverse * kappa);
-    let nu = ln_1p_small(residual) * odd;
-    // Derivatives of ln b with respect to s, over the first one, times s and s^2.
-    let g = z2 - t2;
-    let h2 = g - kappa;
-    let h3 = g.mul_add(g, kappa.mul_add((kappa + kappa) - g * 3.0, -(z2 * 3.0 + t2)));
-    let c3 = h3.mul_add(s.splat(-1.0 / 6.0), h2 * (h2 * 0.5));
-    let correction = nu.mul_add(nu * nu.mul_add(c3, h2 * -0.5), nu);
+    let residual = (market.mul_add(fraction, market - model) + model_low) / model;
+    let correction = householder(ln_1p_small(residual), odd, z2, t2);
     (correction, residual.abs().lt(s.splat(LARGEST_RESIDUAL)))
+}
+
+/// The step of order four (Householder 1970) that changes `ln b` by `residual`, relative to `s`.
+///
+/// With `nu = residual O` the series is `nu - nu^2 h2 / 2 + nu^3 (h2^2 / 2 - h3 / 6)`, where `h2` and `h3` are derivatives
+/// of `ln b` over the first one. As `h2 = g - 1/O`, `g = z^2 - t^2`, products with `nu` need no reciprocal of `O`.
+#[inline(always)]
+pub(crate) fn householder<V: Lanes>(residual: V, odd: V, z2: V, t2: V) -> V {
+    let nu = residual * odd;
+    let drift = nu * (z2 - t2);
+    let second = drift - residual;
+    let spread = z2.mul_add(z2.splat(3.0), t2);
+    let third = (nu * nu).mul_add(spread, second * (second + drift));
+    let relative = third.mul_add(nu.splat(1.0 / 6.0), second * -0.5);
+    nu.mul_add(relative, nu)
 }
 
 /// `O = (M(z-t) - M(z+t)) / 2t` by its Taylor series in `t^2`, from `gap = 1 - z M(z)`.
 ///
 /// The terms are odd derivatives of `M`, which follow a three-term recurrence: with `B_k` the k-th over `(2k+1)!`,
-/// `B_(k+1) = ((z^2 + 4k+3) B_k - B_(k-1)) / ((2k+2)(2k+3))`. Nothing cancels, however small `t` is. Ten terms reach the
-/// last bit for `t <= 0.35`; `MANY` takes thirteen, for `t <= 0.7`.
+/// `B_(k+1) = ((z^2 + 4k+3) B_k - B_(k-1)) / ((2k+2)(2k+3))`. Nothing cancels, however small `t` is. Eight terms reach the
+/// last bit for `t <= 0.25`; `MANY` takes thirteen, for `t <= 0.7`.
 #[inline(always)]
 pub(crate) fn odd_part<V: Lanes, const MANY: bool>(z2: V, gap: V, t2: V) -> V {
     let b0 = gap;
@@ -166,20 +159,22 @@ pub(crate) fn odd_part<V: Lanes, const MANY: bool>(z2: V, gap: V, t2: V) -> V {
         let b5 = odd_term::<V, 4>(z2, b4, b3);
         let b6 = odd_term::<V, 5>(z2, b5, b4);
         let b7 = odd_term::<V, 6>(z2, b6, b5);
-        let b8 = odd_term::<V, 7>(z2, b7, b6);
-        let b9 = odd_term::<V, 8>(z2, b8, b7);
         let last = if MANY {
+            let b8 = odd_term::<V, 7>(z2, b7, b6);
+            let b9 = odd_term::<V, 8>(z2, b8, b7);
             let b10 = odd_term::<V, 9>(z2, b9, b8);
             let b11 = odd_term::<V, 10>(z2, b10, b9);
             let b12 = odd_term::<V, 11>(z2, b11, b10);
-            b12.mul_add(t2, b11).mul_add(t2, b10).mul_add(t2, b9)
+            b12.mul_add(t2, b11).mul_add(t2, b10).mul_add(t2, b9).mul_add(t2, b8).mul_add(t2, b7)
         } else {
-            b9
+            b7
         };
-        let rest = last.mul_add(t2, b8).mul_add(t2, b7).mul_add(t2, b6).mul_add(t2, b5);
+        let rest = last.mul_add(t2, b6).mul_add(t2, b5);
         V::select(few, t2.splat(0.0), rest)
     };
-    rest.mul_add(t2, b4).mul_add(t2, b3).mul_add(t2, b2).mul_add(t2, b1).mul_add(t2, b0)
+    let t4 = t2 * t2;
+    let (low, high) = (b1.mul_add(t2, b0), b3.mul_add(t2, b2));
+    rest.mul_add(t2, b4).mul_add(t4, high).mul_add(t4, low)
 }
 
 /// `B_(K+1)` from the two before it.
@@ -226,8 +221,7 @@ pub(crate) fn tame<V: Lanes, const SPOT: bool>(terms: &Terms, m: &Moneyness<V>, 
 #[inline(always)]
 pub(crate) fn slope<V: Lanes>(a: V, s: V, inverse: V) -> V {
     let z = a * inverse;
-    let exponent = z.mul_add(z, (s * s) * 0.25) * -0.5;
-    exp(exponent, s.splat(0.0)).value()
+    exp_half(-z.mul_add(z, (s * s) * 0.25), s.splat(0.0)).value()
 }
 
 /// The normalised problem at a total volatility in the box, from the parts of [`odd_at`].

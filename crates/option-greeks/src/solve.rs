@@ -1,34 +1,28 @@
-//! Volatility from price: blocks of options through the fast kernel in short loops, the refused ones through the
-//! wide kernel.
+//! Volatility from price: blocks of options through the fast kernel, in short loops.
 //!
 //! Short loops over a block beat one long body: independent iterations overlap, and fewer values are alive at once.
 //! Every stage works lane by lane, so an option's result does not depend on its place, its neighbours or the width.
 
-use crate::block::{Refused, VECTORS, signs};
-use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
+use crate::block::signs;
+use crate::lanes::{Kernel, Lanes, Mask};
 use crate::limits;
-use crate::moneyness::{self, Moneyness};
+use crate::moneyness;
 use crate::near;
-use crate::sensitivities::{Outside, Sensitivities, outside_local, sensitivities, whole_minus};
-use crate::terms::{Terms, is_price};
-use crate::wide;
+use crate::refused::Refused;
+use crate::sensitivities::{Outside, outside_local, sensitivities, whole_minus};
+use crate::solve_wide;
+use crate::terms::Terms;
 use crate::{Chain, OptionInputs, Status};
 
-/// Runs one stage over all vectors.
-macro_rules! stages {
-    ($items:expr, $($stage:ident),*) => {
-        $(
-            for item in $items.iter_mut() {
-                item.$stage();
-            }
-        )*
-    };
-}
-/// A chain to be solved. `COLUMNS` is 1 for the volatility alone, 6 with the five Greeks, 10 with all.
+/// A chain to be solved, from an option on. `COLUMNS` is 1 for the volatility alone, 6 with the five Greeks, 10 with all.
 pub(crate) struct Solve<'a, const COLUMNS: usize> {
     pub(crate) chain: Chain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
     pub(crate) status: &'a mut [Status],
+    /// Where to begin; afterwards the first option not yet seen.
+    pub(crate) start: &'a mut usize,
+    /// What is left to the wide kernel. When it is full the kernel stops.
+    pub(crate) refused: &'a mut Refused,
 }
 
 impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
@@ -39,11 +33,12 @@ impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
             Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
             Ok(terms) => self.blocks::<V, false>(lane, &terms),
             Err(class) => {
-                let Self { mut columns, status, .. } = self;
+                let Self { mut columns, status, start, .. } = self;
                 for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
                     status[i] = limits::without_terms(class, model, *strike, *kind).0;
                     columns.iter_mut().for_each(|column| column[i] = f64::NAN);
                 }
+                *start = strikes.len();
             }
         }
     }
@@ -51,47 +46,40 @@ impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
 
 /// What the stages of the fast kernel hand on.
 struct Stages<V: Lanes> {
-    a: [V; VECTORS],
-    above: [V::Mask; VECTORS],
-    a_low: [V; VECTORS],
-    time_value: [V; VECTORS],
-    beta: [V; VECTORS],
-    k: [V; VECTORS],
-    guess: [V; VECTORS],
-    inverse: [V; VECTORS],
-    odd: [V; VECTORS],
-    market: [(V, V); VECTORS],
-    correction: [V; VECTORS],
-    good: [V::Mask; VECTORS],
+    a: V::Block<V>,
+    above: V::Block<V::Mask>,
+    a_low: V::Block<V>,
+    time_value: V::Block<V>,
+    beta: V::Block<V>,
+    guess: V::Block<V>,
+    inverse: V::Block<V>,
+    odd: V::Block<V>,
+    correction: V::Block<V>,
+    good: V::Block<V::Mask>,
 }
 
 impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let Chain { strikes, kinds, prices, .. } = self.chain;
-        let (total, block) = (strikes.len(), V::WIDTH * VECTORS);
-        let mut start = 0;
-        while start < total {
+        let (total, block) = (self.chain.strikes.len(), V::WIDTH * V::VECTORS);
+        while *self.start < total && self.refused.has_room_for(block) {
+            let start = *self.start;
             let n = (total - start).min(block);
-            let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
-            self.near_block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
+            let vectors = n.div_ceil(V::WIDTH).min(V::VECTORS);
+            self.block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
-            if !stages.good[..vectors].iter().all(|good| good.all()) {
-                let mut refused = Refused::default();
-                let range = start..start + n;
-                let (strikes, kinds, prices) =
-                    (&strikes[range.clone()], &kinds[range.clone()], &prices[range]);
-                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, prices);
-                self.wide_block::<V, SPOT>(lane, terms, start, refusals, &refused);
+            for j in 0..vectors {
+                let i = j * V::WIDTH;
+                self.refused.add(stages.good[j], start + i, n - i);
             }
-            start += n;
+            *self.start = start + n;
         }
     }
 
-    /// The fast kernel over a block, in stages.
+    /// The fast kernel over a block, in stages. A vector without any option for it is left out.
     #[inline(always)]
-    fn near_block<V: Lanes, const SPOT: bool>(
+    fn block<V: Lanes, const SPOT: bool>(
         &mut self,
         lane: V,
         terms: &Terms,
@@ -107,33 +95,39 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             let i = j * V::WIDTH;
             let sign = signs(lane, &kinds[i..]);
             let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
-            let time_value = m.time_value(terms, sign, lane.load(&prices[i..]));
-            let inside = near::eligible::<V, SPOT>(terms, &m, time_value);
+            let time_value = m.time_value::<SPOT>(terms, sign, lane.load(&prices[i..]));
+            let beta = time_value * m.inverse_root;
+            let inside = near::eligible::<V, SPOT>(terms, &m, beta);
             // Where the fast kernel will not be used it works on a harmless option, as garbage may be slow.
             stages.a[j] = V::select(inside, m.a, lane.splat(HARMLESS.0));
             stages.above[j] = m.above;
             stages.a_low[j] = m.a_low;
             stages.time_value[j] = time_value;
-            stages.beta[j] = V::select(inside, time_value / m.root, lane.splat(HARMLESS.1));
-            stages.k[j] = V::select(inside, (m.a * m.root) / time_value, lane.splat(1.0));
+            stages.beta[j] = V::select(inside, beta, lane.splat(HARMLESS.1));
             stages.good[j] = inside;
         }
         for j in 0..vectors {
-            let seed = near::seed(stages.k[j], stages.beta[j]);
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
+            let seed = near::seed(stages.a[j], stages.beta[j]);
             stages.guess[j] = V::select(seed.inside, seed.s, lane.splat(HARMLESS.2));
             stages.good[j] = stages.good[j] & seed.inside;
         }
         for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.guess[j]);
         }
         for j in 0..vectors {
-            let (guess, inverse) = (stages.guess[j], stages.inverse[j]);
-            stages.market[j] = near::market(stages.a[j], stages.a_low[j], stages.beta[j], guess, inverse);
-        }
-        for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             let i = j * V::WIDTH;
-            let (a, guess, inverse) = (stages.a[j], stages.guess[j], stages.inverse[j]);
-            let (correction, holds) = near::step(a, guess, inverse, stages.odd[j], stages.market[j]);
+            let (guess, inverse, odd) = (stages.guess[j], stages.inverse[j], stages.odd[j]);
+            let (correction, holds) =
+                near::step(stages.a[j], stages.a_low[j], stages.beta[j], guess, inverse, odd);
             stages.good[j] = stages.good[j] & holds;
             stages.correction[j] = correction;
             volatility(terms, guess, correction).store(&mut self.columns[0][start + i..start + n]);
@@ -142,6 +136,9 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             return;
         }
         for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             let i = j * V::WIDTH;
             let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
             let solution = near::Solution {
@@ -159,71 +156,23 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             greeks.store_greeks(start + i..start + n, &mut self.columns);
         }
     }
-
-    /// The wide kernel over `n` refused options of the block at `start`, in stages too.
-    #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(
-        &mut self,
-        lane: V,
-        terms: &Terms,
-        start: usize,
-        n: usize,
-        refused: &Refused,
-    ) {
-        let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
-        let mut items = [Wide::new::<SPOT>(terms, lane, lane, lane); VECTORS];
-        for (j, item) in items[..vectors].iter_mut().enumerate() {
-            let i = j * V::WIDTH;
-            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
-            *item = Wide::new::<SPOT>(terms, strike, sign, lane.load(&refused.number[i..]));
-        }
-        stages!(items[..vectors], round, round, guess, improve, improve, finish);
-        let mut results = [[0.0; WIDEST]; COLUMNS];
-        let (mut time_value, mut room) = ([0.0; WIDEST], [0.0; WIDEST]);
-        for (j, item) in items[..vectors].iter().enumerate() {
-            let i = j * V::WIDTH;
-            item.time_value.store(&mut time_value);
-            item.room.store(&mut room);
-            item.volatility(terms).store(&mut results[0]);
-            if COLUMNS > 1 {
-                let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
-                let mut columns = results.each_mut().map(|column| &mut column[..]);
-                let price = lane.load(&refused.number[i..]);
-                item.greeks::<SPOT>(terms, strike, sign, price).store_greeks(0..WIDEST, &mut columns);
-            }
-            for lane in 0..V::WIDTH.min(n - i) {
-                let (at, strike, price) = (
-                    start + usize::from(refused.place[i + lane]),
-                    refused.strike[i + lane],
-                    refused.number[i + lane],
-                );
-                let status = refusal(strike, price, time_value[lane], room[lane], results[0][lane]);
-                self.status[at] = status;
-                for (column, result) in self.columns.iter_mut().zip(&results) {
-                    column[at] = if status == Status::Ok { result[lane] } else { f64::NAN };
-                }
-            }
-        }
-    }
 }
 
 impl<V: Lanes> Stages<V> {
     #[inline(always)]
     fn new(lane: V) -> Self {
-        let zeros = [lane.splat(0.0); VECTORS];
+        let never = lane.lt(lane);
         Self {
-            a: zeros,
-            above: [lane.lt(lane); VECTORS],
-            a_low: zeros,
-            time_value: zeros,
-            beta: zeros,
-            k: zeros,
-            guess: zeros,
-            inverse: zeros,
-            odd: zeros,
-            market: [(zeros[0], zeros[0]); VECTORS],
-            correction: zeros,
-            good: [lane.lt(lane); VECTORS],
+            a: V::block(lane),
+            above: V::block(never),
+            a_low: V::block(lane),
+            time_value: V::block(lane),
+            beta: V::block(lane),
+            guess: V::block(lane),
+            inverse: V::block(lane),
+            odd: V::block(lane),
+            correction: V::block(lane),
+            good: V::block(never),
         }
     }
 }
@@ -246,91 +195,11 @@ fn outside_solved<V: Lanes>(
 
 /// `sigma = s / sqrt(T)` for `s = guess (1 + correction)`, rounded once.
 #[inline(always)]
-fn volatility<V: Lanes>(terms: &Terms, guess: V, correction: V) -> V {
+pub(crate) fn volatility<V: Lanes>(terms: &Terms, guess: V, correction: V) -> V {
     let inverse = terms.inverse_root_t;
     let high = guess * inverse.high;
     let low = guess.mul_add(high.splat(inverse.high), -high) + guess * inverse.low;
     high + high.mul_add(correction, low)
-}
-
-/// A vector of options on its way through the wide kernel.
-#[derive(Clone, Copy)]
-struct Wide<V: Lanes> {
-    moneyness: Moneyness<V>,
-    time_value: V,
-    room: V,
-    target: wide::Target<V>,
-    trial: wide::Trial<V>,
-    guess: V,
-    correction: V,
-}
-
-impl<V: Lanes> Wide<V> {
-    #[inline(always)]
-    fn new<const SPOT: bool>(terms: &Terms, strike: V, sign: V, price: V) -> Self {
-        let moneyness = moneyness::wide::<V, SPOT>(terms, strike);
-        let time_value = moneyness.time_value(terms, sign, price);
-        let room = moneyness.room(terms, strike, sign, price);
-        let target = wide::Target::new(&moneyness, time_value, room);
-        let zero = strike.splat(0.0);
-        Self { moneyness, time_value, room, target, trial: target.start(), guess: zero, correction: zero }
-    }
-
-    /// One round of the rough guess.
-    #[inline(always)]
-    fn round(&mut self) {
-        self.trial = self.target.round(self.moneyness.a, self.trial);
-    }
-
-    #[inline(always)]
-    fn guess(&mut self) {
-        self.guess = self.target.guess(self.moneyness.a, self.trial);
-    }
-
-    #[inline(always)]
-    fn improve(&mut self) {
-        self.guess = self.target.improve(self.moneyness.a, self.moneyness.a_low, self.guess);
-    }
-
-    #[inline(always)]
-    fn finish(&mut self) {
-        self.correction = self.target.finish(self.moneyness.a, self.moneyness.a_low, self.guess);
-    }
-
-    #[inline(always)]
-    fn volatility(&self, terms: &Terms) -> V {
-        volatility(terms, self.guess, self.correction)
-    }
-
-    #[inline(always)]
-    fn greeks<const SPOT: bool>(&self, terms: &Terms, strike: V, sign: V, price: V) -> Sensitivities<V> {
-        let total = self.guess.mul_add(self.correction, self.guess);
-        let outside = wide::outside(terms, &self.moneyness, strike, total);
-        sensitivities::<V, SPOT>(terms, self.moneyness.above, strike, sign, &outside, price).numbers()
-    }
-}
-
-/// Why the fast kernel refused an option, in the order of the checks; `Ok` when the wide kernel solved it.
-#[inline(always)]
-fn refusal(strike: f64, price: f64, time_value: f64, room: f64, volatility: f64) -> Status {
-    if !is_price(strike) {
-        Status::BadStrike
-    } else if !price.is_finite() {
-        Status::BadPrice
-    } else if time_value < 0.0 {
-        Status::BelowIntrinsic
-    } else if time_value == 0.0 {
-        Status::AtIntrinsic
-    } else if room < 0.0 {
-        Status::AboveMaximum
-    } else if room == 0.0 {
-        Status::AtMaximum
-    } else if volatility > 0.0 && volatility < f64::INFINITY {
-        Status::Ok
-    } else {
-        // The amounts left the range of doubles on the way.
-        Status::BadPrice
-    }
 }
 
 /// One option, through the same stages one lane wide.
@@ -363,23 +232,15 @@ fn one<V: Lanes, const SPOT: bool>(
 ) -> Result<f64, Status> {
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
     let m = moneyness::near::<V, SPOT>(terms, k);
-    let time_value = m.time_value(terms, th, p);
-    if near::eligible::<V, SPOT>(terms, &m, time_value).all() {
-        let beta = time_value / m.root;
-        let seed = near::seed((m.a * m.root) / time_value, beta);
+    let time_value = m.time_value::<SPOT>(terms, th, p);
+    let beta = time_value * m.inverse_root;
+    if near::eligible::<V, SPOT>(terms, &m, beta).all() {
+        let seed = near::seed(m.a, beta);
         let (inverse, odd) = near::odd_at(m.a, seed.s);
-        let market = near::market(m.a, m.a_low, beta, seed.s, inverse);
-        let (correction, holds) = near::step(m.a, seed.s, inverse, odd, market);
+        let (correction, holds) = near::step(m.a, m.a_low, beta, seed.s, inverse, odd);
         if (seed.inside & holds).all() {
             return Ok(volatility(terms, seed.s, correction).first());
         }
     }
-    let mut items = [Wide::new::<SPOT>(terms, k, th, p)];
-    stages!(items, round, round, guess, improve, improve, finish);
-    let [solved] = items;
-    let volatility = solved.volatility(terms).first();
-    match refusal(strike, price, solved.time_value.first(), solved.room.first(), volatility) {
-        Status::Ok => Ok(volatility),
-        status => Err(status),
-    }
+    solve_wide::one::<V, SPOT>(terms, k, th, p)
 }

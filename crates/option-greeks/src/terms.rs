@@ -29,6 +29,9 @@ pub(crate) struct Terms {
     pub(crate) call_maximum: DoubleDouble,
     /// The square root of the spot leg times that of the discounting of the strike leg, over `sqrt(2 pi)`.
     pub(crate) root: f64,
+    /// Half the root of the discounting of both legs, over `sqrt(2 pi)`, and its reciprocal.
+    pub(crate) half_root: f64,
+    pub(crate) inverse_half_root: f64,
     /// `sqrt(T)` and its reciprocal.
     pub(crate) root_t: f64,
     pub(crate) inverse_root_t: DoubleDouble,
@@ -37,7 +40,7 @@ pub(crate) struct Terms {
     /// The whole spot leg in the option's money.
     pub(crate) whole_spot: f64,
     pub(crate) strike_discount: f64,
-    /// The fast kernel takes options with `((U-K)/(U+K))^2` below this: 0.0848 or, for inputs so extreme that a Greek may
+    /// The fast kernel takes options with `((U-K)/(U+K))^2` below this: 0.0428 or, for inputs so extreme that a Greek may
     /// leave the range of numbers, nothing.
     pub(crate) largest_y: f64,
     /// Factors of the Greeks.
@@ -60,8 +63,12 @@ pub(crate) struct Factors {
 /// Largest `|rT|` and `|qT|`: beyond it the discount factor leaves the range of doubles.
 const LARGEST_EXPONENT: f64 = 690.0;
 
+/// `1 / (2 sqrt(2 pi))` and `2 sqrt(2 pi)`.
+const HALF_ROOT: f64 = 0.199_471_140_200_716_35;
+const INVERSE_HALF_ROOT: f64 = 5.013_256_549_262_001;
+
 /// See [`Terms::largest_y`].
-const LARGEST_Y: f64 = 0.0848;
+const LARGEST_Y: f64 = 0.0428;
 
 /// No product of a few of these comes near the ends of the range of doubles.
 fn is_tame(underlying: f64, rate: f64, years: f64) -> bool {
@@ -106,6 +113,8 @@ impl Terms {
             strike_shift: DoubleDouble::default(),
             call_maximum: DoubleDouble { high: underlying, low: 0.0 },
             root: scaled_root(underlying),
+            half_root: HALF_ROOT,
+            inverse_half_root: INVERSE_HALF_ROOT,
             root_t,
             inverse_root_t: inverse_root(years, root_t),
             spot_discount: 1.0,
@@ -154,6 +163,8 @@ impl Terms {
         let call_maximum = DoubleDouble::fast_sum(whole.high, whole.low + spot_shift.low);
         let net = DoubleDouble::sum(yield_time.high, -rate_time.high);
         let strike_discount = 1.0 + strike_shift.high;
+        let spot_discount = call_maximum.high / spot;
+        let discounts = (spot_discount * strike_discount).sqrt();
         Self {
             is_spot: true,
             carry: DoubleDouble::fast_sum(net.high, net.low + (yield_time.low - rate_time.low)),
@@ -161,7 +172,9 @@ impl Terms {
             strike_shift,
             call_maximum,
             root: scaled_root(call_maximum.high) * strike_discount.sqrt(),
-            spot_discount: call_maximum.high / spot,
+            half_root: HALF_ROOT * discounts,
+            inverse_half_root: INVERSE_HALF_ROOT / discounts,
+            spot_discount,
             whole_spot: call_maximum.high,
             strike_discount,
             largest_y: if is_tame(spot, dividend_yield, years) { self.largest_y } else { -1.0 },

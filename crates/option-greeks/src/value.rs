@@ -1,20 +1,25 @@
 //! Price and Greeks from volatility, in blocks as [`solve`](crate::solve) does.
 
-use crate::block::{Refused, VECTORS, signs};
+use crate::block::signs;
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::limits;
 use crate::moneyness::{self, Moneyness};
 use crate::near;
+use crate::refused::Refused;
 use crate::sensitivities::{Outside, Sensitivities, outside_local, sensitivities_at, whole_minus};
 use crate::terms::{Terms, is_price};
 use crate::wide;
 use crate::{Greeks, OptionInputs, Status, VolatilityChain};
 
-/// A chain to be priced. `COLUMNS` is 6 for the price and five Greeks, 10 with all.
+/// A chain to be priced, from an option on. `COLUMNS` is 6 for the price and five Greeks, 10 with all.
 pub(crate) struct Value<'a, const COLUMNS: usize> {
     pub(crate) chain: VolatilityChain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
     pub(crate) status: &'a mut [Status],
+    /// Where to begin; afterwards the first option not yet seen.
+    pub(crate) start: &'a mut usize,
+    /// What is left to the wide kernel. When it is full the kernel stops.
+    pub(crate) refused: &'a mut Refused,
 }
 
 impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
@@ -25,12 +30,13 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
             Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
             Ok(terms) => self.blocks::<V, false>(lane, &terms),
             Err(class) => {
-                let Self { mut columns, status, .. } = self;
+                let Self { mut columns, status, start, .. } = self;
                 for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
                     let (class, greeks) = limits::without_terms(class, model, *strike, *kind);
                     status[i] = class;
                     columns.iter_mut().zip(greeks.columns()).for_each(|(column, value)| column[i] = value);
                 }
+                *start = strikes.len();
             }
         }
     }
@@ -38,31 +44,31 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
 
 /// What the stages of the fast kernel hand on.
 struct Stages<V: Lanes> {
-    a: [V; VECTORS],
-    above: [V::Mask; VECTORS],
-    s: [V; VECTORS],
-    root: [V; VECTORS],
-    parity: [V; VECTORS],
-    inverse: [V; VECTORS],
-    odd: [V; VECTORS],
-    weight: [V; VECTORS],
-    good: [V::Mask; VECTORS],
+    a: V::Block<V>,
+    above: V::Block<V::Mask>,
+    s: V::Block<V>,
+    root: V::Block<V>,
+    parity: V::Block<V>,
+    inverse: V::Block<V>,
+    odd: V::Block<V>,
+    weight: V::Block<V>,
+    good: V::Block<V::Mask>,
 }
 
 impl<V: Lanes> Stages<V> {
     #[inline(always)]
     fn new(lane: V) -> Self {
-        let zeros = [lane.splat(0.0); VECTORS];
+        let never = lane.lt(lane);
         Self {
-            a: zeros,
-            above: [lane.lt(lane); VECTORS],
-            s: zeros,
-            root: zeros,
-            parity: zeros,
-            inverse: zeros,
-            odd: zeros,
-            weight: zeros,
-            good: [lane.lt(lane); VECTORS],
+            a: V::block(lane),
+            above: V::block(never),
+            s: V::block(lane),
+            root: V::block(lane),
+            parity: V::block(lane),
+            inverse: V::block(lane),
+            odd: V::block(lane),
+            weight: V::block(lane),
+            good: V::block(never),
         }
     }
 }
@@ -71,28 +77,24 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let VolatilityChain { strikes, kinds, volatilities, .. } = self.chain;
-        let (total, block) = (strikes.len(), V::WIDTH * VECTORS);
-        let mut start = 0;
-        while start < total {
+        let (total, block) = (self.chain.strikes.len(), V::WIDTH * V::VECTORS);
+        while *self.start < total && self.refused.has_room_for(block) {
+            let start = *self.start;
             let n = (total - start).min(block);
-            let vectors = n.div_ceil(V::WIDTH).min(VECTORS);
-            self.near_block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
+            let vectors = n.div_ceil(V::WIDTH).min(V::VECTORS);
+            self.block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
             self.status[start..start + n].fill(Status::Ok);
-            if !stages.good[..vectors].iter().all(|good| good.all()) {
-                let mut refused = Refused::default();
-                let range = start..start + n;
-                let (strikes, kinds) = (&strikes[range.clone()], &kinds[range.clone()]);
-                let refusals = refused.gather(&stages.good[..vectors], strikes, kinds, &volatilities[range]);
-                self.wide_block::<V, SPOT>(lane, terms, start, refusals, &refused);
+            for j in 0..vectors {
+                let i = j * V::WIDTH;
+                self.refused.add(stages.good[j], start + i, n - i);
             }
-            start += n;
+            *self.start = start + n;
         }
     }
 
-    /// The fast kernel over a block, in stages.
+    /// The fast kernel over a block, in stages. A vector without any option for it is left out.
     #[inline(always)]
-    fn near_block<V: Lanes, const SPOT: bool>(
+    fn block<V: Lanes, const SPOT: bool>(
         &mut self,
         lane: V,
         terms: &Terms,
@@ -113,18 +115,27 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             stages.a[j] = a;
             stages.above[j] = m.above;
             stages.s[j] = s;
-            stages.root[j] = m.root;
+            stages.root[j] = m.root * terms.discount;
             stages.parity[j] = m.parity;
             stages.good[j] = inside;
         }
         for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.s[j]);
         }
         for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             let slope = near::slope(stages.a[j], stages.s[j], stages.inverse[j]);
-            stages.weight[j] = slope * (stages.root[j] * terms.discount);
+            stages.weight[j] = slope * stages.root[j];
         }
         for j in 0..vectors {
+            if stages.good[j].bits() == 0 {
+                continue;
+            }
             let i = j * V::WIDTH;
             let (strike, sign) = (lane.load(&strikes[i..]), signs(lane, &kinds[i..]));
             let local = near::local_at(stages.a[j], stages.s[j], stages.inverse[j], stages.odd[j]);
@@ -142,52 +153,61 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             values.store_greeks(start + i..start + n, &mut self.columns);
         }
     }
+}
 
-    /// The wide kernel over `n` refused options of the block at `start`.
+/// The refused options of a chain, through the wide kernel. The first column is the price, the others as many Greeks as
+/// there are.
+pub(crate) struct ValueWide<'a, 'b> {
+    pub(crate) chain: VolatilityChain<'a>,
+    pub(crate) refused: &'a Refused,
+    pub(crate) columns: &'a mut [&'b mut [f64]],
+    pub(crate) status: &'a mut [Status],
+}
+
+impl Kernel for ValueWide<'_, '_> {
     #[inline(always)]
-    fn wide_block<V: Lanes, const SPOT: bool>(
-        &mut self,
-        lane: V,
-        terms: &Terms,
-        start: usize,
-        n: usize,
-        refused: &Refused,
-    ) {
-        let mut results = [[0.0; WIDEST]; COLUMNS];
-        let mut i = 0;
-        while i < n {
-            let (strike, sign) = (lane.load(&refused.strike[i..]), lane.load(&refused.sign[i..]));
-            let s = lane.load(&refused.number[i..]) * terms.root_t;
-            let values = wide_lanes::<V, SPOT>(terms, strike, sign, s);
-            let mut columns = results.each_mut().map(|column| &mut column[..]);
-            values.price.store(columns[0]);
-            values.store_greeks(0..WIDEST, &mut columns);
-            for lane in 0..V::WIDTH.min(n - i) {
-                let (at, strike) = (start + usize::from(refused.place[i + lane]), refused.strike[i + lane]);
-                let status = status(terms, strike, refused.number[i + lane], results[0][lane]);
-                self.status[at] = status;
-                let values = match status {
-                    Status::Ok => results.map(|column| column[lane]),
-                    Status::ZeroVol => {
-                        first_columns(&limits::zero_volatility(terms, strike, refused.sign[i + lane]))
-                    }
-                    _ => [f64::NAN; COLUMNS],
-                };
-                for (column, value) in self.columns.iter_mut().zip(values) {
-                    column[at] = value;
-                }
-            }
-            i += V::WIDTH;
+    fn run<V: Lanes>(self, lane: V) {
+        let VolatilityChain { model, rate, years_to_expiry, .. } = self.chain;
+        match Terms::new(model, rate, years_to_expiry) {
+            Ok(terms) if terms.is_spot => self.value::<V, true>(lane, &terms),
+            Ok(terms) => self.value::<V, false>(lane, &terms),
+            Err(_) => {}
         }
     }
 }
 
-/// As many of the Greeks as there are columns.
-#[inline(always)]
-fn first_columns<const COLUMNS: usize>(greeks: &Greeks) -> [f64; COLUMNS] {
-    let mut values = [f64::NAN; COLUMNS];
-    values.iter_mut().zip(greeks.columns()).for_each(|(value, column)| *value = column);
-    values
+impl ValueWide<'_, '_> {
+    #[inline(always)]
+    fn value<V: Lanes, const SPOT: bool>(self, lane: V, terms: &Terms) {
+        let VolatilityChain { strikes, kinds, volatilities, .. } = self.chain;
+        let mut results = [[0.0; WIDEST]; 10];
+        for places in self.refused.places().chunks(V::WIDTH) {
+            let mut numbers = [[1.0; WIDEST]; 3];
+            for (lane, place) in places.iter().enumerate() {
+                numbers[0][lane] = strikes[*place];
+                numbers[1][lane] = kinds[*place].sign();
+                numbers[2][lane] = volatilities[*place];
+            }
+            let [strike, sign, volatility] = &numbers;
+            let s = lane.load_all(volatility) * terms.root_t;
+            let values = wide_lanes::<V, SPOT>(terms, lane.load_all(strike), lane.load_all(sign), s);
+            let mut columns = results.each_mut().map(|column| &mut column[..]);
+            values.price.store(columns[0]);
+            values.store_greeks(0..WIDEST, &mut columns);
+            for (lane, place) in places.iter().enumerate() {
+                let status = status(terms, strike[lane], volatility[lane], results[0][lane]);
+                self.status[*place] = status;
+                let values = match status {
+                    Status::Ok => results.map(|column| column[lane]),
+                    Status::ZeroVol => limits::zero_volatility(terms, strike[lane], sign[lane]).columns(),
+                    _ => [f64::NAN; 10],
+                };
+                for (column, value) in self.columns.iter_mut().zip(values) {
+                    column[*place] = value;
+                }
+            }
+        }
+    }
 }
 
 /// Whether an option has a price, apart from what the call shares.

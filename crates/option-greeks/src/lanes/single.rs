@@ -20,8 +20,14 @@ const ROOT_HALF: i64 = 0x3fe6_a09e_667f_3bcd;
 
 impl Lanes for f64 {
     const WIDTH: usize = 1;
+    const VECTORS: usize = 16;
     type Mask = bool;
+    type Block<T: Copy> = [T; 16];
 
+    #[inline(always)]
+    fn block<T: Copy>(value: T) -> [T; 16] {
+        [value; 16]
+    }
     #[inline(always)]
     fn splat(self, x: f64) -> Self {
         x

@@ -140,8 +140,14 @@ impl Neg for F64x8 {
 
 impl Lanes for F64x4 {
     const WIDTH: usize = 4;
+    const VECTORS: usize = 16;
     type Mask = Mask4;
+    type Block<T: Copy> = [T; 16];
 
+    #[inline(always)]
+    fn block<T: Copy>(value: T) -> [T; 16] {
+        [value; 16]
+    }
     #[inline(always)]
     fn splat(self, x: f64) -> Self {
         // SAFETY: holding a value proves the instruction set.
@@ -297,8 +303,14 @@ impl Not for Mask4 {
 
 impl Lanes for F64x8 {
     const WIDTH: usize = 8;
+    const VECTORS: usize = 6;
     type Mask = Mask8;
+    type Block<T: Copy> = [T; 6];
 
+    #[inline(always)]
+    fn block<T: Copy>(value: T) -> [T; 6] {
+        [value; 6]
+    }
     #[inline(always)]
     fn splat(self, x: f64) -> Self {
         // SAFETY: holding a value proves the instruction set; so in every method below.

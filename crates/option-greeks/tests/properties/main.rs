@@ -1,7 +1,7 @@
 //! What must hold for every option: bits independent of path, place and batch; parity; symmetry; monotony; round trips.
 //!
 //! Seeded random options. `OPTION_GREEKS_BATCHES=100000 cargo test --release -p option-greeks --test properties` is the long
-//! run; the default is short.
+//! run; the default is short. `OPTION_GREEKS_SEED` draws other options.
 
 #![expect(clippy::print_stdout, reason = "it says how much it tried")]
 
@@ -15,6 +15,12 @@ use random::{Batch, Random};
 
 fn batches(default: usize) -> usize {
     std::env::var("OPTION_GREEKS_BATCHES").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The generator of a test.
+fn random(test: u64) -> Random {
+    let seed: u64 = std::env::var("OPTION_GREEKS_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    Random::new(test + (seed << 32))
 }
 
 /// Ten columns and the statuses of one call, as bits.
@@ -77,7 +83,7 @@ fn part(answer: &Answer, range: std::ops::Range<usize>) -> Answer {
 fn bits_do_not_depend_on_path_place_or_batch() {
     let engines: Vec<Engine> =
         Path::ALL.into_iter().filter_map(Engine::on).chain([Engine::portable()]).collect();
-    let mut random = Random::new(1);
+    let mut random = random(1);
     let (count, mut options) = (batches(300), 0);
     for round in 0..count {
         let batch = if round % 4 == 3 { random.wild_batch() } else { random.market_batch() };
@@ -126,7 +132,7 @@ fn single_calls_agree(batch: &Batch, solved: &Answer, valued: &Answer) {
 
 #[test]
 fn every_bit_pattern_has_an_answer_and_nan_is_never_ok() {
-    let mut random = Random::new(2);
+    let mut random = random(2);
     let (count, engine) = (batches(3000), Engine::best());
     for _ in 0..count {
         let batch = random.bit_batch();
@@ -149,7 +155,7 @@ fn every_bit_pattern_has_an_answer_and_nan_is_never_ok() {
 
 #[test]
 fn parity_holds() {
-    let mut random = Random::new(3);
+    let mut random = random(3);
     for _ in 0..batches(20_000) {
         let (option, volatility) = random.market_option();
         let call =
@@ -183,7 +189,7 @@ fn parity_holds() {
 
 #[test]
 fn price_rises_with_volatility_and_volatility_with_price() {
-    let mut random = Random::new(4);
+    let mut random = random(4);
     for _ in 0..batches(20_000) {
         let (option, volatility) = random.market_option();
         let low = price(&option, volatility).expect("a valid option");
@@ -202,7 +208,7 @@ fn price_rises_with_volatility_and_volatility_with_price() {
 
 #[test]
 fn price_to_volatility_to_price_is_the_last_rounding() {
-    let mut random = Random::new(5);
+    let mut random = random(5);
     let mut worst = 0.0_f64;
     for _ in 0..batches(20_000) {
         let (option, volatility) = random.market_option();
@@ -225,4 +231,37 @@ fn price_to_volatility_to_price_is_the_last_rounding() {
         );
     }
     println!("worst round trip: {worst:.2} roundings");
+}
+
+#[test]
+fn prices_from_all_over_the_domain_come_back() {
+    let mut random = random(6);
+    let (mut worst, mut count) = (0.0_f64, 0);
+    for _ in 0..batches(300) {
+        let batch = random.wild_batch();
+        for i in 0..batch.strikes.len() {
+            let option = batch.option(i);
+            let option = OptionInputs { kind: random::outside(&option), ..option };
+            let Ok(first) = price(&option, batch.volatilities[i]) else { continue };
+            let Ok(iv) = implied_volatility(&option, first) else { continue };
+            let x = (option.model.underlying() / option.strike).ln();
+            if first < 1e-290 || x.abs() > 14.0 {
+                continue;
+            }
+            let again = greeks(&option, iv).expect("a valid option");
+            let h = x / (iv * option.years_to_expiry.sqrt());
+            let legs = if h.abs() < 1.0 { option.model.underlying().min(option.strike) } else { 0.0 };
+            let step = f64::EPSILON * (first * (1.0 + h * h) + again.vega * iv + legs);
+            worst = worst.max((again.price - first).abs() / step);
+            count += 1;
+            assert!(
+                (again.price - first).abs() <= 8.0 * step,
+                "{option:?} {}: {first} and {}",
+                batch.volatilities[i],
+                again.price
+            );
+        }
+    }
+    println!("{count} options, worst round trip: {worst:.2} roundings");
+    assert!(count > 10_000);
 }

@@ -42,10 +42,10 @@ fn reference_rows() {
         return;
     }
     let bounds = Bounds {
-        iv_black76: 1.2,
-        iv_spot_year: 1.6,
+        iv_black76: 1.4,
+        iv_spot_year: 1.2,
         iv_spot: 12.0,
-        greeks: [1.9, 4.2, 2.6, 2.0, 2.5, 4.3, 3.4, 3.6, 3.0, 3.8],
+        greeks: [1.9, 4.4, 2.9, 2.2, 2.4, 4.3, 3.4, 3.7, 2.2, 3.8],
     };
     assert!(check(&path, &bounds) > 4000);
 }
