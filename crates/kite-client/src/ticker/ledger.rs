@@ -213,7 +213,21 @@ impl SubscriptionLedger {
     }
 
     /// A tick arrived `at`. Answers whether the token is wanted.
+    #[inline]
     pub(crate) fn ticked(&mut self, token: InstrumentToken, mode: Mode, at: UnixNanos) -> bool {
+        // The usual one: it ticked before, and nothing is to be told.
+        if let Some(entry) = self.wanted.get_mut(&token)
+            && let (SubscriptionState::Live, Seen::At(before)) = (entry.state, entry.seen)
+        {
+            entry.habit.ticked(before, at);
+            entry.seen = Seen::At(at);
+            return true;
+        }
+        self.ticked_with_news(token, mode, at)
+    }
+
+    #[cold]
+    fn ticked_with_news(&mut self, token: InstrumentToken, mode: Mode, at: UnixNanos) -> bool {
         let Some(entry) = self.wanted.get_mut(&token) else {
             return false;
         };

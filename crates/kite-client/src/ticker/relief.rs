@@ -167,6 +167,7 @@ impl Connection {
                 match self.failed_handshake(error) {
                     // What serves still does; but nothing else will with this token.
                     End::Refused { generation, detail } => {
+                        session.newest_login = generation;
                         self.tell_refused(generation, detail);
                         None
                     }

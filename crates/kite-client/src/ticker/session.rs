@@ -42,7 +42,7 @@ pub(crate) struct Session {
     pub(crate) told: Option<TickerRequest>,
     pub(crate) generation: u64,
     /// The newest login that was thought about while it stood; its own, or one that was refused.
-    newest_login: u64,
+    pub(crate) newest_login: u64,
     pub(crate) since: Instant,
     pub(crate) rotate_at: Option<Instant>,
     _up: Share,

@@ -13,7 +13,8 @@ pub enum TapKind {
 }
 
 /// Sees every frame before it is decoded and every event that is not ticks, in the order in which one connection
-/// says them. Connections run at the same time, so calls for different ones may overlap.
+/// says them. While one socket of a connection takes the place of another, the frames of both pass here, so an
+/// instrument may be seen twice. Connections run at the same time, so calls for different ones may overlap.
 ///
 /// It is called on the way from the socket to the feed: it must not block, and it should allocate nothing. Cloning
 /// the bytes copies a pointer, but keeps the memory they stand in; hold no more of them than a bounded queue does.

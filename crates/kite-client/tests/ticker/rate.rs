@@ -114,6 +114,25 @@ async fn a_server_that_stays_slow_is_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_room_a_collapsed_connection_is_replaced_with_a_hole() {
+    let (mut watched, mut peer) = Watched::start(config(), RateProfile::default()).await;
+    watched.pass(&mut peer, 120, 40).await;
+    watched.told();
+    watched.pass(&mut peer, 8, 1).await;
+    drop(peer);
+    let mut peer = watched.rig.kite.accept().await;
+    peer.carries(&[(TOKEN, Mode::Full)]).await;
+    watched.pass(&mut peer, 10, 40).await;
+    let (_, said) = watched.told();
+    let begins = |prefix: &str| said.iter().any(|said| said.starts_with(prefix));
+    assert_eq!(said[..2], ["rate collapsed 0", "reconnecting 0 try 1 in 0ns: RateCollapse"], "{said:#?}");
+    assert!(
+        begins("reconnected 0") && begins("gap 0 Disconnected") && begins("rate restored 0"),
+        "{said:#?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_alarm_alone_reconnects_nothing() {
     let settings = TickerConfig { on_rate_collapse: RateCollapseAction::Alarm, ..roomy() };
     let (mut watched, mut peer) = Watched::start(settings, RateProfile::default()).await;

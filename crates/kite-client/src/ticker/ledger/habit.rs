@@ -13,8 +13,8 @@ const ENOUGH: u16 = 16;
 /// A pause this many times the usual interval is no chance any more: ticks that come at random leave one of this
 /// length once in half a billion.
 const PAUSE: i64 = 20;
-/// The newest interval weighs one part in this many against all before it.
-const NEWEST: i32 = 8;
+/// The newest interval weighs one part in 2^3 against all before it.
+const NEWEST_BITS: u32 = 3;
 /// Intervals are kept in units of 2^20 nanoseconds, about a millisecond: integers, because this is done for every
 /// tick.
 const UNIT_BITS: u32 = 20;
@@ -34,8 +34,8 @@ impl Habit {
     pub(super) fn ticked(&mut self, before: UnixNanos, now: UnixNanos) {
         // A day is 2^27 units, so the difference of two longer ones is still in range.
         let after = (now.0.saturating_sub(before.0) >> UNIT_BITS).clamp(0, 1 << 30) as i32;
-        let weight = if self.intervals == 0 { 1 } else { NEWEST };
-        self.interval += (after - self.interval) / weight;
+        let weight_bits = if self.intervals == 0 { 0 } else { NEWEST_BITS };
+        self.interval += (after - self.interval) >> weight_bits;
         self.intervals = self.intervals.saturating_add(1);
     }
 

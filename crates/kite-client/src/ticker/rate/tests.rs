@@ -157,6 +157,17 @@ fn the_end_of_the_session_ends_a_collapse() {
 }
 
 #[test]
+fn the_last_slot_of_the_day_is_learned_when_trading_ends() {
+    let mut day = Day::new(&RateProfile::default(), ist(15, 30), load(Judged::InSession, 3000.0));
+    day.run(ist(15, 40), |_| 2000.0);
+    assert!(!day.watch.take_learned(), "the slot is not over");
+    day.watch.carries(load(Judged::Not, 0.0));
+    day.run(ist(15, 41), |_| 0.0);
+    assert!(day.watch.take_learned());
+    assert_eq!(day.watch.slots(0).count(), 1);
+}
+
+#[test]
 fn a_slow_connection_that_stops_is_dataless_after_its_time() {
     let mut day = Day::new(&RateProfile::default(), ist(10, 0), load(Judged::InSession, 5.0));
     day.run(ist(10, 5), |_| 3.0);
