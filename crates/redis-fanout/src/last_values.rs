@@ -67,8 +67,8 @@ pub(crate) struct Expiries {
     prune_at: usize,
 }
 
-/// Payloads below this size in all are never moved together.
-const ALWAYS_HELD: usize = 4 << 20;
+/// Payloads below this size in all are never moved together: a second of a full feed of 9,000 instruments as JSON.
+const ALWAYS_HELD: usize = 24 << 20;
 
 // === impl LastValues ===
 

@@ -23,8 +23,8 @@ pub(crate) struct Outcome {
 // === impl Outcome ===
 
 impl Outcome {
-    pub(crate) fn new(shared: &Arc<Shared>, permit: Permit, ticks: u64, bytes: usize) -> Self {
-        Self { shared: shared.clone(), permit: Some(permit), ticks, bytes, handed_over: Instant::now() }
+    pub(crate) fn new(shared: &Arc<Shared>, permit: Permit, now: Instant, ticks: u64, bytes: usize) -> Self {
+        Self { shared: shared.clone(), permit: Some(permit), ticks, bytes, handed_over: now }
     }
 
     /// Redis took it.

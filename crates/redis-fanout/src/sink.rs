@@ -118,7 +118,8 @@ impl RedisSink {
 
     async fn publish(&mut self, batch: &SnapshotBatch) -> Result<(), RedisError> {
         self.shared.batch_offered(batch.tick_count);
-        let permit = self.shared.breaker.permit(Instant::now());
+        let now = Instant::now();
+        let permit = self.shared.breaker.permit(now);
         let permit = permit.inspect_err(|_| self.shared.batch_dropped(batch.tick_count));
         let keeps_last = self.config.last_values.is_some();
         if !keeps_last {
@@ -138,8 +139,12 @@ impl RedisSink {
         let job = PublishJob {
             channel: channels.channel.clone(),
             legacy_channel: channels.legacy.clone(),
-            outcome: Outcome::new(&self.shared, permit?, batch.tick_count, payload.len()),
+            outcome: Outcome::new(&self.shared, permit?, now, batch.tick_count, payload.len()),
             payload,
+        };
+        let job = match lane.jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) => job,
         };
         let limit = self.config.command_timeout;
         // Dropped by then, the job counts as failed.

@@ -26,9 +26,9 @@ pub(super) fn connect_error(error: Option<Error>) -> RedisError {
     }
 }
 
-/// The answers of a pipeline whose commands stand on their own: one that Redis refuses does not concern the others,
+/// The answers to commands that stand on their own: one that Redis refuses does not concern the others,
 /// one without an answer does.
-pub(super) fn refused_of_pipeline(
+pub(super) fn refused_of_each(
     answers: Vec<Result<Value, Error>>,
     limit: Duration,
 ) -> Result<Option<Refused>, RedisError> {

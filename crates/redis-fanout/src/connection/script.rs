@@ -46,7 +46,10 @@ while ARGV[at] do
 end
 return failed";
 
-/// What Redis refused of a script's work: why, and which of its items, from 0.
+/// What stands before the pairs in [`publish_arguments`]: the script and the number of its keys.
+pub(super) const SCRIPT_HEAD: usize = 2;
+
+/// What Redis refused of a command's work: why, and which of its items, from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) error: RedisError,
@@ -55,7 +58,7 @@ pub(crate) struct Refused {
 
 /// Arguments of the script that publishes `jobs`, and for each pair of channel and payload the job it belongs to.
 pub(super) fn publish_arguments(jobs: &[PublishJob]) -> (Vec<Value>, Vec<usize>) {
-    let mut arguments = Vec::with_capacity(2 + 4 * jobs.len());
+    let mut arguments = Vec::with_capacity(SCRIPT_HEAD + 4 * jobs.len());
     arguments.extend([Value::from_static_str(PUBLISH), Value::Integer(0)]);
     let mut job_of_pair = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter().enumerate() {
