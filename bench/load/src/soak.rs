@@ -117,11 +117,18 @@ fn verdict(services: &Services, samples: &[Sample]) -> Result<(), Box<dyn Error>
         let outcome = format!("outcome=\"{word}\"");
         page.sum_where("conservation_sink_ticks_total", &["sink=\"redis\"", &outcome])
     };
-    let lost = outcome("failed") + outcome("overflowed") + outcome("closed");
+    // What the sink handed over and Redis did not take, and what never came so far.
+    let lost = outcome("overflowed")
+        + outcome("closed")
+        + page.sum("redis_ticks_failed_total")
+        + page.sum("redis_ticks_dropped_total");
     println!(
-        "the redis sink lost {lost:.0} ticks by its own account; the consumer computes {} missed",
+        "not published by the gateway's own account: {lost:.0} ticks; missed by the consumer's: {}",
         seen.missed
     );
+    if (lost - seen.missed as f64).abs() > 0.5 {
+        problems.push("the consumer's loss is not the gateway's".to_owned());
+    }
     if seen.backwards > 0 {
         problems.push(format!("{} batches out of order", seen.backwards));
     }
