@@ -133,14 +133,14 @@ impl Backlog {
         if folds && self.lines[at].since().is_some_and(is_late) { self.change(at, Line::fold) } else { 0 }
     }
 
-    /// Throws away what has waited longest in the heaviest lines until the rest is a sixteenth below the budget. A
-    /// line that is lighter than its share keeps everything.
+    /// Throws away what has waited longest in those lines that are heavier than their share, until the rest is a
+    /// sixteenth below the budget. The others keep everything.
     fn evict(&mut self, config: &QueueConfig) -> Loss {
         let mut loss = Loss::default();
         if self.is_heavier_than(config.max_bytes) {
             let target = config.max_bytes - config.max_bytes / 16;
             let level = self.level(target, |sums| sums.bytes);
-            for at in self.heaviest_first(|sums| sums.bytes) {
+            for at in self.oldest_first() {
                 while self.is_heavier_than(target) && self.lines[at].sums().bytes > level {
                     let above = self.sums.bytes - target;
                     let keep = level.max(self.lines[at].sums().bytes.saturating_sub(above));
@@ -152,7 +152,7 @@ impl Backlog {
         if self.sums.batches > most {
             let target = most - most / 16;
             let level = self.level(target, |sums| sums.batches);
-            for at in self.heaviest_first(|sums| sums.batches) {
+            for at in self.oldest_first() {
                 while self.sums.batches > target && self.lines[at].sums().batches > level {
                     loss += self.change(at, Line::shed_first);
                 }
@@ -186,13 +186,10 @@ impl Backlog {
         usize::MAX
     }
 
-    /// Lines by weight; of equally heavy ones the one that has waited longest comes first.
-    fn heaviest_first(&self, weight: impl Fn(&Sums) -> usize) -> Vec<usize> {
+    /// Lines, the one that has waited longest first.
+    fn oldest_first(&self) -> Vec<usize> {
         let mut order: Vec<usize> = self.turns.iter().map(|at| *at as usize).collect();
-        order.sort_by_key(|at| {
-            let line = &self.lines[*at];
-            (std::cmp::Reverse(weight(line.sums())), line.since())
-        });
+        order.sort_by_key(|at| self.lines[*at].since());
         order
     }
 
