@@ -34,7 +34,7 @@ pub(crate) struct InspectArgs {
 /// Which part of a recording.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct PartArgs {
-    /// Begin here: 2026-11-20T09:30:00+05:30, or 09:30[:00] of the recording's first day in India, or +90 (seconds
+    /// Begin here: 2026-11-20T09:30:00+05:30, or 09:30:00 of the recording's first day in India, or +90 (seconds
     /// after its beginning).
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) from: Option<String>,
