@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn an_exchange_nobody_told_of_is_unknown() {
-        let sessions = Sessions::new([
-            (Exchange::Nse, SessionPhase::Closed),
-            (Exchange::Mcx, SessionPhase::Continuous),
-        ]);
+        let sessions =
+            Sessions::new([(Exchange::Nse, SessionPhase::Closed), (Exchange::Mcx, SessionPhase::Continuous)]);
         assert_eq!(sessions.phase(&Exchange::Nse), SessionPhase::Closed);
         assert_eq!(sessions.phase(&Exchange::Bse), SessionPhase::Unknown);
         assert!(sessions.any_continuous());
         assert!(!Sessions::default().any_continuous());
-        assert!(SessionPhase::PreOpen.allows_crossed_book() && !SessionPhase::Continuous.allows_crossed_book());
+        assert!(
+            SessionPhase::PreOpen.allows_crossed_book() && !SessionPhase::Continuous.allows_crossed_book()
+        );
     }
 }
