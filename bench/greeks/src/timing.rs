@@ -30,8 +30,8 @@ impl<'a> Bench<'a> {
 
     /// Runs all candidates in turn, `rounds` times, prints medians, ratios and minima.
     pub fn run(mut self, rounds: usize) {
-        // Long enough to forget what the candidate before left in the caches.
-        let passes = 60_000_usize.div_ceil(self.options);
+        // Long enough to forget what the candidate before left in the caches and predictors.
+        let passes = 240_000_usize.div_ceil(self.options);
         for _ in 0..rounds {
             for (_, _, work, times) in &mut self.candidates {
                 let start = ThreadTime::now();
