@@ -168,6 +168,8 @@ pub(crate) fn build(
 
     let told = Arc::new(Mutex::new(Vec::new()));
     let steps_back = StepsBack::default();
+    let falls_silent = |fault: &Fault| matches!(fault, Fault::Mute(..) | Fault::HalfOpen(_));
+    let mutes = plan.faults.iter().any(|(_, fault)| falls_silent(fault));
     let story = Story::new(
         trace.clone(),
         server.clone(),
@@ -175,6 +177,7 @@ pub(crate) fn build(
         tap.clone(),
         told.clone(),
         steps_back.clone(),
+        mutes,
     );
     let story = Arc::new(Mutex::new(story));
     let steady_clock = !plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::ClockJump(_)));

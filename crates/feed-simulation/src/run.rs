@@ -26,9 +26,9 @@ const GATEWAY: &str = "gateway";
 const COMES_BACK: Duration = Duration::from_secs(20);
 /// Longer where the ticker may try so rarely that a minute may have to pass first.
 const COMES_BACK_SLOWLY: Duration = Duration::from_secs(80);
-/// How long after it is told to stop everything may still run: the ticker's two close timeouts, and a sink's delivery
-/// of what waits.
-const STOPS: Duration = Duration::from_secs(10);
+/// How long after it is told to stop everything may still run: the ticker's two close timeouts, and the slowest sink's
+/// delivery of as many health records as may wait.
+const STOPS: Duration = Duration::from_secs(70);
 
 /// How a simulation went.
 #[derive(Debug, Clone, Default)]

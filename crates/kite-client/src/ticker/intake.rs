@@ -51,8 +51,11 @@ impl Connection {
         self.shared.metrics.bytes.increment(bytes.len() as u64);
         let mut tally = Tally::default();
         let frame = decode_frame(bytes);
-        if let (Frame::Heartbeat, Side::Newcomer, Some(overlap)) = (&frame, side, &mut self.overlap) {
-            overlap.spoke(false);
+        if let Some(overlap) = &mut self.overlap {
+            overlap.heard(side, at);
+            if let (Frame::Heartbeat, Side::Newcomer) = (&frame, side) {
+                overlap.spoke(false);
+            }
         }
         if let Frame::Ticks(packets) = frame {
             tally.packets = u64::from(packets.declared());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use market_model::{InstrumentToken, SubscriptionSet, Tick};
+use market_model::{InstrumentToken, SubscriptionSet, Tick, UnixNanos};
 use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 
@@ -37,6 +37,15 @@ pub(crate) struct Overlap {
     told_at: Option<Instant>,
     ticked_since: bool,
     spoke_since: bool,
+    /// The newest frame of the older socket.
+    former_spoke: Option<UnixNanos>,
+    /// When the change of places was, and whether the older socket has spoken since.
+    changed_at: Option<UnixNanos>,
+    former_spoke_since: bool,
+    /// The older socket was read up to its close frame, or to the end of the stream.
+    read_to_end: bool,
+    /// Since when ticks of the older socket were withheld for a newcomer that had not proven itself.
+    withheld_from: Option<UnixNanos>,
 }
 
 // === impl Overlap ===
@@ -52,6 +61,43 @@ impl Overlap {
             told_at: None,
             ticked_since: false,
             spoke_since: false,
+            former_spoke: None,
+            changed_at: None,
+            former_spoke_since: false,
+            read_to_end: false,
+            withheld_from: None,
+        }
+    }
+
+    /// A frame arrived at `at`, before it is sifted.
+    pub(crate) fn heard(&mut self, side: Side, at: UnixNanos) {
+        if !self.is_newer(side) {
+            self.former_spoke = Some(at);
+            self.former_spoke_since |= self.changed_at.is_some();
+        }
+    }
+
+    /// The newcomer took the place of a socket whose newest frame came at `former_spoke`.
+    pub(crate) fn changed(&mut self, former_spoke: Option<UnixNanos>, now: UnixNanos) {
+        self.former_spoke = self.former_spoke.or(former_spoke);
+        self.changed_at = Some(now);
+    }
+
+    /// The older socket has nothing more to say.
+    pub(crate) fn read_to_end(&mut self) {
+        self.read_to_end = true;
+    }
+
+    /// What may be missing when this ends now: from the last moment known to be good to the first one again.
+    ///
+    /// The order of a stream tells: a socket that spoke after the change of places had delivered all it was written
+    /// before. One that did not may have been dead for a while. And a newcomer that never proved itself may not have
+    /// said what was withheld for its sake.
+    pub(crate) fn missed(&self, now: UnixNanos) -> Option<(UnixNanos, UnixNanos)> {
+        match self.changed_at {
+            Some(_) if self.read_to_end || self.former_spoke_since => None,
+            Some(changed_at) => Some((self.former_spoke.unwrap_or(changed_at), changed_at)),
+            None => self.withheld_from.map(|from| (from, now)),
         }
     }
 
@@ -100,18 +146,25 @@ impl Overlap {
     ///
     /// The newest socket wins per instrument: until an instrument has ticked on it, the older one is listened to.
     pub(crate) fn sift(&mut self, side: Side, ticks: &mut Vec<Tick>) -> u64 {
-        let newer = match side {
-            Side::Newcomer => true,
-            Side::Leaver => false,
-            Side::Current => self.changed_places,
-        };
-        if newer {
+        if self.is_newer(side) {
             self.fresh.extend(ticks.iter().map(|tick| tick.token));
             return 0;
         }
         let before = ticks.len();
         ticks.retain(|tick| !self.fresh.contains(&tick.token));
-        (before - ticks.len()) as u64
+        let withheld = (before - ticks.len()) as u64;
+        if withheld > 0 && !self.changed_places {
+            self.withheld_from = self.withheld_from.or(self.former_spoke);
+        }
+        withheld
+    }
+
+    const fn is_newer(&self, side: Side) -> bool {
+        match side {
+            Side::Newcomer => true,
+            Side::Leaver => false,
+            Side::Current => self.changed_places,
+        }
     }
 }
 
@@ -153,6 +206,48 @@ mod tests {
         overlap.change_places(&mut current);
         assert_eq!(sift(&mut overlap, Side::Current, &[1, 2]), (vec![1, 2], 0));
         assert_eq!(sift(&mut overlap, Side::Leaver, &[1, 2, 3]), (vec![3], 2));
+    }
+
+    fn at(second: i64) -> UnixNanos {
+        UnixNanos::from_secs(second)
+    }
+
+    /// Places were changed at 5; the former socket was heard at the given seconds before and after.
+    fn changed(before: i64, after: Option<i64>) -> Overlap {
+        let mut overlap = overlap(&[1], Instant::now());
+        overlap.heard(Side::Current, at(before));
+        let mut current = SubscriptionLedger::new(10, Duration::from_secs(30));
+        overlap.change_places(&mut current);
+        overlap.changed(Some(at(4)), at(5));
+        overlap.heard(Side::Current, at(6));
+        if let Some(after) = after {
+            overlap.heard(Side::Leaver, at(after));
+        }
+        overlap
+    }
+
+    #[test]
+    fn a_former_socket_that_says_no_more_may_have_been_dead() {
+        assert_eq!(changed(3, None).missed(at(9)), Some((at(3), at(5))));
+        assert_eq!(changed(3, Some(6)).missed(at(9)), None, "what it was written before has come");
+        let mut overlap = changed(3, None);
+        overlap.read_to_end();
+        assert_eq!(overlap.missed(at(9)), None);
+    }
+
+    #[test]
+    fn what_was_withheld_for_a_newcomer_that_failed_is_a_hole() {
+        let mut overlap = overlap(&[1, 2], Instant::now());
+        overlap.heard(Side::Newcomer, at(1));
+        sift(&mut overlap, Side::Newcomer, &[1]);
+        overlap.heard(Side::Current, at(2));
+        sift(&mut overlap, Side::Current, &[2]);
+        assert_eq!(overlap.missed(at(9)), None, "nothing was withheld");
+        for second in [3, 4] {
+            overlap.heard(Side::Current, at(second));
+            sift(&mut overlap, Side::Current, &[1, 2]);
+        }
+        assert_eq!(overlap.missed(at(9)), Some((at(3), at(9))));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use market_model::{DisconnectReason, FeedEvent};
+use market_model::{DisconnectReason, FeedEvent, Gap, GapCause};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -190,11 +190,18 @@ impl Connection {
             }
             (leaving @ Relief::Leaving { .. }, event) => {
                 *relief = leaving;
-                let stays = match event {
-                    ReliefEvent::Turn(Turn::Message(message)) => self.take(message, Side::Leaver).is_none(),
-                    ReliefEvent::Turn(Turn::Flushed) => true,
-                    _ => false,
+                let (stays, read_to_end) = match event {
+                    ReliefEvent::Turn(Turn::Message(message)) => {
+                        let closed = self.take(message, Side::Leaver).is_some();
+                        (!closed, closed)
+                    }
+                    ReliefEvent::Turn(Turn::Flushed) => (true, false),
+                    ReliefEvent::Turn(Turn::Ended) => (false, true),
+                    _ => (false, false),
                 };
+                if let Some(overlap) = self.overlap.as_mut().filter(|_| read_to_end) {
+                    overlap.read_to_end();
+                }
                 if !stays {
                     self.leave(relief);
                 }
@@ -213,6 +220,7 @@ impl Connection {
         match (std::mem::take(relief), &mut self.overlap) {
             (Relief::Proving { reason, session: mut other, .. }, Some(overlap)) => {
                 overlap.change_places(&mut self.ledger);
+                overlap.changed(self.last_frame, self.shared.clock.now());
                 std::mem::swap(session, &mut other);
                 other.socket.push(close_frame());
                 let until = now + self.shared.config.close_timeout;
@@ -287,6 +295,9 @@ impl Connection {
     /// Ends what is under way: a newcomer is given up, and of a socket that was leaving is told that it left.
     pub(crate) fn leave(&mut self, relief: &mut Relief) {
         let overlap = self.overlap.take();
+        if let Some(overlap) = &overlap {
+            self.tell_missed(overlap);
+        }
         if let (Relief::Leaving { reason, .. }, Some(overlap)) = (std::mem::take(relief), overlap) {
             let at = self.now();
             let overlap = overlap.stands_since.elapsed();
@@ -298,6 +309,17 @@ impl Connection {
             self.shared.board.update(self.id.index, |status| status.last_reason = Some(reason.clone()));
             let connection = self.id.clone();
             self.outlet.control(FeedEvent::Rotated { connection, at, overlap, reason }, at);
+        }
+    }
+
+    /// Two sockets stood side by side; what neither of them said is a hole.
+    fn tell_missed(&mut self, overlap: &Overlap) {
+        let now = self.now();
+        if let Some((from, to)) = overlap.missed(now) {
+            let connection = self.id.clone();
+            let (cause, tokens, lost_ticks) = (GapCause::Disconnected, None, None);
+            let gap = Gap { connection, from, to, cause, tokens, lost_ticks };
+            self.outlet.control(FeedEvent::Gap(gap), now);
         }
     }
 
@@ -326,7 +348,9 @@ impl Connection {
         reason: DisconnectReason,
         why: &str,
     ) -> Option<End> {
-        self.overlap = None;
+        if let Some(overlap) = self.overlap.take() {
+            self.tell_missed(&overlap);
+        }
         tracing::warn!(?reason, why, "ticker connection could not be replaced");
         let must_go = match reason {
             DisconnectReason::Requested | DisconnectReason::TokenRenewed => true,
