@@ -15,8 +15,8 @@ use tick_pipeline::SinkQueue;
 use tokio::sync::watch;
 
 use self::parts::{
-    account, connection, conservation, forwards, recording, redis_report, rejected_ticks, sessions, sink,
-    ticker_problems, unknown_tokens,
+    account, connection, conservation, forwards, recording, redis_problem, redis_report, rejected_ticks,
+    sessions, sink, ticker_problems, unknown_tokens,
 };
 use crate::feed::FeedView;
 use crate::instruments::CatalogBoard;
@@ -102,13 +102,7 @@ impl HealthSource for Health {
         }
         if let Some(redis) = &self.redis {
             match redis.status() {
-                Some(status)
-                    if status.connected == status.connections && status.breaker == BreakerState::Closed => {}
-                Some(status) => missing.push(format!(
-                    "redis at {} is not usable: {}",
-                    status.server,
-                    status.last_error.as_deref().unwrap_or("not connected yet")
-                )),
+                Some(status) => missing.extend(redis_problem(&status)),
                 None => missing.push("the redis sink has not started".to_owned()),
             }
         }

@@ -159,13 +159,15 @@ pub(super) fn ticker_config(config: &Config) -> Result<TickerConfig, StartError>
 }
 
 pub(super) fn pipeline_config(config: &Config) -> PipelineConfig {
+    let compat = config.redis.as_ref().is_some_and(|redis| redis.compat_channels);
     PipelineConfig {
         enrichment: EnrichmentConfig { rate: config.rate, ..EnrichmentConfig::default() },
         batch: BatchConfig {
             max_age: config.batch.window,
             max_count: config.batch.max_ticks,
             max_bytes: config.batch.max_bytes,
-            equity_topics: match config.batch.equity_per_symbol {
+            // The former service had a channel for every share.
+            equity_topics: match config.batch.equity_per_symbol || compat {
                 true => EquityTopics::PerSymbol,
                 false => EquityTopics::Shared,
             },

@@ -158,11 +158,33 @@ pub(super) fn redis_report(status: &RedisStatus) -> Value {
             BreakerState::HalfOpen => "half_open",
         },
         "last_error": status.last_error,
+        "faults": status.faults.iter().map(|fault| json!({
+            "part": fault.part.as_str(),
+            "error": fault.error.to_string(),
+            "next_step": fault.error.next_step(),
+            "for_ms": fault.lasts.as_millis() as u64,
+        })).collect::<Vec<_>>(),
+        "ticks_offered": status.ticks_offered,
+        "ticks_published": status.ticks_published,
+        "ticks_failed": status.ticks_failed,
+        "ticks_dropped": status.ticks_dropped,
         "batches": status.batches,
         "publish_failures": status.publish_failures,
         "circuit_open_drops": status.circuit_open_drops,
         "connections_lost": status.connections_lost,
     })
+}
+
+/// What keeps Redis from being of use, or from storing what it should.
+pub(super) fn redis_problem(status: &RedisStatus) -> Option<String> {
+    let usable = status.connected == status.connections && status.breaker == BreakerState::Closed;
+    match &status.last_error {
+        Some(error) if !usable || !status.faults.is_empty() => {
+            Some(format!("redis at {} is not usable: {error}", status.server))
+        }
+        _ if usable => None,
+        _ => Some(format!("redis at {} is not usable: not connected yet", status.server)),
+    }
 }
 
 /// What keeps an account's ticker from being of use, or makes its values doubtful.
