@@ -231,6 +231,10 @@ impl Story {
         let Some(before) = self.tokens.insert(token, seen) else { return };
         if before.number > number {
             if self.server.state().had_two_sources(token, &self.network.open()) {
+                // What follows it is out of order as well, until the later tick is reached again.
+                if let Some(seen) = self.tokens.get_mut(&token) {
+                    seen.number = before.number;
+                }
                 return self.steps_back.add(token, number);
             }
             let before = before.number;

@@ -233,6 +233,8 @@ impl Ticker {
         self.desired.mark_changed();
         let end = loop {
             tokio::select! {
+                // Connections end on the same signal; seen before it, their ends would look like failures.
+                biased;
                 () = stop.cancelled() => break TickerEnd::Shutdown,
                 () = self.feed.closed() => break TickerEnd::FeedClosed,
                 Ok(()) = self.desired.changed() => {

@@ -9,6 +9,7 @@ mod faults;
 mod http;
 mod page;
 mod process;
+mod recording;
 mod redis;
 mod sim;
 mod start;
