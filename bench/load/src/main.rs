@@ -21,9 +21,12 @@ use std::time::Duration;
 use services::Load;
 
 /// One API key's worth of instruments.
-const STEADY: Load = Load { instruments: 9000, ticks_per_second: 18_000, accounts: 1, tls: true };
+const STEADY: Load =
+    Load { instruments: 9000, ticks_per_second: 18_000, accounts: 1, tls: true, last_values: true };
 /// Everything that is listed.
-const MARKET: Load = Load { instruments: 120_000, ticks_per_second: 240_000, accounts: 14, tls: false };
+/// 240,000 hashes a second would be another load than ticks.
+const MARKET: Load =
+    Load { instruments: 120_000, ticks_per_second: 240_000, accounts: 14, tls: false, last_values: false };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();

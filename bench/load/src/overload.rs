@@ -8,7 +8,8 @@ use crate::services::{self, Load, Services};
 use crate::wait;
 
 /// Ten times what the instruments of one API key usually tick.
-const TENFOLD: Load = Load { instruments: 9000, ticks_per_second: 180_000, accounts: 1, tls: true };
+const TENFOLD: Load =
+    Load { instruments: 9000, ticks_per_second: 180_000, accounts: 1, tls: true, last_values: true };
 const WARM_UP: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {

@@ -17,6 +17,8 @@ pub(crate) struct Load {
     /// Broker accounts; each carries 9,000 instruments on three connections.
     pub(crate) accounts: u32,
     pub(crate) tls: bool,
+    /// Whether the last value of every instrument is stored each second.
+    pub(crate) last_values: bool,
 }
 
 /// Simulator, Redis with a subscriber, gateway.
@@ -66,7 +68,7 @@ impl Services {
             .map_err(|error| format!("cannot start redis-server: {error}; install it"))?;
         let mut others = Vec::new();
         let certificate = folder.join("sim.pem");
-        let Load { instruments, ticks_per_second, accounts, tls } = load;
+        let Load { instruments, ticks_per_second, accounts, tls, last_values } = load;
         let mut sim = program("kite-sim");
         sim.args(["--listen", "127.0.0.1:0", "--no-rate-limits", "--load"])
             .arg(format!("{instruments},{ticks_per_second},{accounts}"))
@@ -94,6 +96,9 @@ impl Services {
             .env("KITE_REST_URL", format!("{http}://{sim_addr}"))
             .env("KITE_TICKER_URL", format!("{ws}://{sim_addr}"))
             .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}"));
+        if !last_values {
+            gateway.env("REDIS_LAST_VALUES_MS", "0");
+        }
         if tls {
             gateway.env("KITE_CA_FILE", &certificate);
         }

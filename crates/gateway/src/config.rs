@@ -82,6 +82,8 @@ pub struct RedisConfig {
     pub msgpack: bool,
     /// Connections.
     pub pool: usize,
+    /// How often the last values that changed are stored; `None` stores none.
+    pub last_values_every: Option<Duration>,
     /// Also publish on the former service's channels.
     pub compat_channels: bool,
 }

@@ -10,7 +10,7 @@ use kite_client::{
     AccessToken, ConnectionLimits, FrameTap, KiteRest, RateCollapseAction, SocketConfig, TcpTls, TickerConfig,
 };
 use market_model::Clock;
-use redis_fanout::{RedisMetrics, RedisSink};
+use redis_fanout::{LastValuesConfig, RedisMetrics, RedisSink};
 use resilience::{BackoffConfig, RestartPolicy, Stage, StageId, Supervisor, TaskExit, TaskSpec};
 use tick_pipeline::{
     BatchConfig, EnrichmentConfig, EquityTopics, PipelineConfig, QueueConfig, SinkMetrics, SinkQueue,
@@ -101,6 +101,8 @@ pub(super) fn spawn_redis(
     wanted.namespace.clone_from(&config.namespace);
     wanted.connections = config.pool;
     wanted.legacy_channels = config.compat_channels;
+    wanted.last_values =
+        config.last_values_every.map(|interval| LastValuesConfig { interval, ..LastValuesConfig::default() });
     if config.msgpack {
         wanted.format = snapshot_wire::WireFormat::MessagePack;
     }

@@ -129,13 +129,22 @@ impl<'a> Reader<'a> {
         let msgpack = self.word("REDIS_PAYLOAD", &["json", "msgpack"]) == "msgpack";
         let pool = self.number("REDIS_POOL", 1..=16);
         let compat_channels = self.flag("REDIS_COMPAT_CHANNELS");
+        let last_values_ms: u64 = self.number("REDIS_LAST_VALUES_MS", 0..=60_000);
+        let last_values_every = (last_values_ms > 0).then(|| Duration::from_millis(last_values_ms));
         let url = self.text("REDIS_URL")?;
         if !url.starts_with("redis") || !url.contains("://") {
             self.problems.push(
                 "REDIS_URL: not a redis://, rediss://, redis-cluster:// or redis-sentinel:// address".into(),
             );
         }
-        Some(RedisConfig { url: Secret::new(url), namespace, msgpack, pool, compat_channels })
+        Some(RedisConfig {
+            url: Secret::new(url),
+            namespace,
+            msgpack,
+            pool,
+            last_values_every,
+            compat_channels,
+        })
     }
 
     fn accounts(&mut self) -> Vec<Account> {

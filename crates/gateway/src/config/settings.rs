@@ -103,6 +103,12 @@ pub const SETTINGS: &[Setting] = &[
     open("REDIS_PAYLOAD", "redis.payload", "json", "`json` or `msgpack`."),
     open("REDIS_POOL", "redis.pool", "2", "Connections to Redis, 1 to 16."),
     open(
+        "REDIS_LAST_VALUES_MS",
+        "redis.last_values_ms",
+        "1000",
+        "How often the hashes with the last value of each instrument are brought up to date, in milliseconds, up to 60000; 0 stores none. What waits is held in memory: about 3 KB an instrument.",
+    ),
+    open(
         "REDIS_COMPAT_CHANNELS",
         "redis.compat_channels",
         "false",
