@@ -5,6 +5,7 @@
 
 mod habit;
 mod holes;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use market_model::{
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use self::habit::Habit;
 use self::holes::{Holes, Seen};
+use self::wishes::{Wish, Wishes};
 
 /// How many subscriptions stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +40,7 @@ pub struct SubscriptionCounts {
 pub(crate) struct SubscriptionLedger {
     batch: usize,
     silent_after: Duration,
-    wanted: FxHashMap<InstrumentToken, Entry>,
+    wanted: Wishes,
     /// When the newest mode of each was written.
     sent_at: FxHashMap<InstrumentToken, Instant>,
     /// What the server carries on this socket; `None` until a mode was written.
@@ -55,17 +56,6 @@ pub(crate) struct SubscriptionLedger {
     changes: Vec<SubscriptionChange>,
     counts: SubscriptionCounts,
     holes: Holes,
-}
-
-/// Looked up for every tick, so it holds only what a tick needs: the smaller, the more of it is in the cache.
-#[derive(Debug)]
-struct Entry {
-    mode: Mode,
-    state: SubscriptionState,
-    /// It was silent on this socket before, and its commands were sent a second time.
-    resent: bool,
-    seen: Seen,
-    habit: Habit,
 }
 
 // === impl SubscriptionCounts ===
@@ -97,7 +87,7 @@ impl SubscriptionLedger {
         Self {
             batch: batch.max(1),
             silent_after,
-            wanted: FxHashMap::default(),
+            wanted: Wishes::default(),
             sent_at: FxHashMap::default(),
             served: FxHashMap::default(),
             dirty: BTreeSet::new(),
@@ -112,15 +102,15 @@ impl SubscriptionLedger {
 
     /// Wants exactly `desired` from now on.
     pub(crate) fn set_desired(&mut self, desired: &SubscriptionSet) {
-        let gone: BTreeSet<InstrumentToken> =
-            (self.wanted.keys().copied()).filter(|token| desired.mode(*token).is_none()).collect();
+        let mut gone = self.wanted.tokens();
+        gone.retain(|token| desired.mode(*token).is_none());
         for token in gone {
             self.sent_at.remove(&token);
-            if let Some(entry) = self.wanted.remove(&token) {
-                self.count(entry.state, SubscriptionState::Removed);
+            if let Some(wish) = self.wanted.remove(token) {
+                self.count(wish.state, SubscriptionState::Removed);
                 self.changes.push(SubscriptionChange {
                     token,
-                    mode: entry.mode,
+                    mode: wish.mode,
                     state: SubscriptionState::Removed,
                 });
             }
@@ -129,28 +119,21 @@ impl SubscriptionLedger {
         let mut wishes: Vec<_> = desired.iter().collect();
         wishes.sort_unstable_by_key(|wish| wish.token);
         for wish in wishes {
-            let held = self.wanted.get(&wish.token).map(|entry| entry.mode);
+            let held = self.wanted.get(wish.token).map(|held| held.mode);
             if held == Some(wish.mode) {
                 continue;
             }
             if held.is_none() {
                 self.counts.requested += 1;
-                let fresh = Entry {
-                    mode: wish.mode,
-                    state: SubscriptionState::Requested,
-                    resent: false,
-                    seen: Seen::Never,
-                    habit: Habit::default(),
-                };
-                self.wanted.insert(wish.token, fresh);
+                self.wanted.push(Wish::new(wish.token, wish.mode));
                 self.changes.push(SubscriptionChange {
                     token: wish.token,
                     mode: wish.mode,
                     state: SubscriptionState::Requested,
                 });
             } else {
-                if let Some(entry) = self.wanted.get_mut(&wish.token) {
-                    entry.mode = wish.mode;
+                if let Some(held) = self.wanted.get_mut(wish.token) {
+                    held.mode = wish.mode;
                 }
                 self.change(wish.token, SubscriptionState::Requested);
             }
@@ -164,7 +147,7 @@ impl SubscriptionLedger {
     /// Removals come first, because they make room below the server's limit; then subscriptions; then modes. The
     /// caller writes each command before it asks for the next and calls [`Self::written`] after each.
     pub(crate) fn next_command(&mut self) -> Option<TickerRequest> {
-        let leaving = self.take_dirty(|this, token| !this.wanted.contains_key(&token));
+        let leaving = self.take_dirty(|this, token| !this.wanted.contains(token));
         if !leaving.is_empty() {
             for token in &leaving {
                 self.served.remove(token);
@@ -179,7 +162,7 @@ impl SubscriptionLedger {
             return Some(TickerRequest::Subscribe(coming));
         }
         let mut again: Vec<InstrumentToken> = (std::mem::take(&mut self.repeats).into_iter())
-            .filter(|token| self.wanted.contains_key(token))
+            .filter(|token| self.wanted.contains(*token))
             .collect();
         if !again.is_empty() {
             self.repeats = again.split_off(again.len().min(self.batch)).into_iter().collect();
@@ -202,11 +185,11 @@ impl SubscriptionLedger {
     /// The commands handed out so far are on the socket.
     pub(crate) fn written(&mut self, now: Instant) {
         for (token, mode) in std::mem::take(&mut self.in_flight) {
-            let Some(entry) = self.wanted.get_mut(&token).filter(|entry| entry.mode == mode) else {
+            let Some(wish) = self.wanted.get_mut(token).filter(|wish| wish.mode == mode) else {
                 continue;
             };
             self.sent_at.insert(token, now);
-            if entry.state == SubscriptionState::Requested {
+            if wish.state == SubscriptionState::Requested {
                 self.change(token, SubscriptionState::Sent);
             }
         }
@@ -216,11 +199,11 @@ impl SubscriptionLedger {
     #[inline]
     pub(crate) fn ticked(&mut self, token: InstrumentToken, mode: Mode, at: UnixNanos) -> bool {
         // The usual one: it ticked before, and nothing is to be told.
-        if let Some(entry) = self.wanted.get_mut(&token)
-            && let (SubscriptionState::Live, Seen::At(before)) = (entry.state, entry.seen)
+        if let Some(wish) = self.wanted.ticking(token)
+            && let (SubscriptionState::Live, Seen::At(before)) = (wish.state, wish.seen)
         {
-            entry.habit.ticked(before, at);
-            entry.seen = Seen::At(at);
+            wish.habit.ticked(before, at);
+            wish.seen = Seen::At(at);
             return true;
         }
         self.ticked_with_news(token, mode, at)
@@ -228,20 +211,20 @@ impl SubscriptionLedger {
 
     #[cold]
     fn ticked_with_news(&mut self, token: InstrumentToken, mode: Mode, at: UnixNanos) -> bool {
-        let Some(entry) = self.wanted.get_mut(&token) else {
+        let Some(wish) = self.wanted.get_mut(token) else {
             return false;
         };
-        match std::mem::replace(&mut entry.seen, Seen::At(at)) {
-            Seen::At(before) => entry.habit.ticked(before, at),
+        match std::mem::replace(&mut wish.seen, Seen::At(at)) {
+            Seen::At(before) => wish.habit.ticked(before, at),
             Seen::Lost(from) => self.holes.end(token, from, at),
             Seen::Never => {}
         }
-        let asked = match entry.state {
+        let asked = match wish.state {
             SubscriptionState::Live => false,
             SubscriptionState::Requested => self.served.get(&token) == Some(&Some(mode)),
             _ => true,
         };
-        if asked && entry.mode == mode {
+        if asked && wish.mode == mode {
             self.change(token, SubscriptionState::Live);
         }
         true
@@ -252,7 +235,7 @@ impl SubscriptionLedger {
     pub(crate) fn refused(&mut self) -> usize {
         let mut refused = 0;
         for token in std::mem::take(&mut self.last_subscribed) {
-            let state = self.wanted.get(&token).map(|entry| entry.state);
+            let state = self.wanted.get(token).map(|wish| wish.state);
             if matches!(state, Some(SubscriptionState::Requested | SubscriptionState::Sent)) {
                 self.change(token, SubscriptionState::Rejected);
                 refused += 1;
@@ -268,8 +251,8 @@ impl SubscriptionLedger {
             return;
         }
         let mut silent: Vec<InstrumentToken> = (self.wanted.iter())
-            .filter(|(_, entry)| entry.state == SubscriptionState::Sent)
-            .map(|(token, _)| *token)
+            .filter(|wish| wish.state == SubscriptionState::Sent)
+            .map(|wish| wish.token)
             .filter(|token| now - *self.sent_at.entry(*token).or_insert(now) >= self.silent_after)
             .collect();
         silent.sort_unstable();
@@ -280,8 +263,8 @@ impl SubscriptionLedger {
 
     fn silence(&mut self, token: InstrumentToken) {
         self.change(token, SubscriptionState::Silent);
-        let entry = self.wanted.get_mut(&token);
-        if entry.is_some_and(|entry| !std::mem::replace(&mut entry.resent, true)) {
+        let wish = self.wanted.get_mut(token);
+        if wish.is_some_and(|wish| !std::mem::replace(&mut wish.resent, true)) {
             self.repeats.insert(token);
         }
     }
@@ -293,12 +276,11 @@ impl SubscriptionLedger {
         self.in_flight.clear();
         self.sent_at.clear();
         self.last_subscribed.clear();
-        let mut tokens: Vec<InstrumentToken> = self.wanted.keys().copied().collect();
-        tokens.sort_unstable();
+        for wish in self.wanted.iter_mut() {
+            wish.resent = false;
+        }
+        let tokens = self.wanted.tokens();
         for token in &tokens {
-            if let Some(entry) = self.wanted.get_mut(token) {
-                entry.resent = false;
-            }
             self.change(*token, SubscriptionState::Requested);
         }
         self.dirty = tokens.into_iter().collect();
@@ -310,14 +292,12 @@ impl SubscriptionLedger {
         use SubscriptionState::{Requested, Sent};
         self.inherit_seen(former);
         self.changes = std::mem::take(&mut former.changes);
-        let mut tokens: Vec<InstrumentToken> = self.wanted.keys().copied().collect();
-        tokens.sort_unstable();
-        for token in tokens {
-            let entry = &self.wanted[&token];
-            let before = former.wanted.get(&token).map_or(Requested, |entry| entry.state);
-            let step_back = matches!(entry.state, Requested | Sent) && before != Requested;
-            if entry.state != before && !step_back {
-                self.changes.push(SubscriptionChange { token, mode: entry.mode, state: entry.state });
+        for token in self.wanted.tokens() {
+            let Some(wish) = self.wanted.get(token) else { continue };
+            let before = former.wanted.get(token).map_or(Requested, |wish| wish.state);
+            let step_back = matches!(wish.state, Requested | Sent) && before != Requested;
+            if wish.state != before && !step_back {
+                self.changes.push(SubscriptionChange { token, mode: wish.mode, state: wish.state });
             }
         }
     }
@@ -340,14 +320,14 @@ impl SubscriptionLedger {
     /// Up to `most` tokens in `state`, lowest first.
     pub(crate) fn in_state(&self, state: SubscriptionState, most: usize) -> Vec<InstrumentToken> {
         let mut tokens: Vec<InstrumentToken> =
-            (self.wanted.iter()).filter(|(_, entry)| entry.state == state).map(|(token, _)| *token).collect();
+            (self.wanted.iter()).filter(|wish| wish.state == state).map(|wish| wish.token).collect();
         tokens.sort_unstable();
         tokens.truncate(most);
         tokens
     }
 
     fn wanted_mode(&self, token: InstrumentToken) -> Option<Mode> {
-        self.wanted.get(&token).map(|entry| entry.mode)
+        self.wanted.get(token).map(|wish| wish.mode)
     }
 
     /// Notes whether the server must be told something about `token`.
@@ -377,11 +357,11 @@ impl SubscriptionLedger {
     }
 
     fn change(&mut self, token: InstrumentToken, state: SubscriptionState) {
-        let Some(entry) = self.wanted.get_mut(&token) else {
+        let Some(wish) = self.wanted.get_mut(token) else {
             return;
         };
-        let before = std::mem::replace(&mut entry.state, state);
-        let mode = entry.mode;
+        let before = std::mem::replace(&mut wish.state, state);
+        let mode = wish.mode;
         self.count(before, state);
         self.changes.push(SubscriptionChange { token, mode, state });
     }

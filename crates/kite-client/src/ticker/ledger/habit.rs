@@ -54,12 +54,12 @@ impl SubscriptionLedger {
     pub(crate) fn sweep_stopped(&mut self, now: UnixNanos, sessions: &Sessions) {
         let at_least = self.silent_after;
         let mut stopped: Vec<InstrumentToken> = (self.wanted.iter())
-            .filter(|(_, entry)| entry.state == SubscriptionState::Live)
-            .filter(|(_, entry)| match entry.seen {
-                Seen::At(last) => entry.habit.has_stopped(now.saturating_since(last), at_least),
+            .filter(|wish| wish.state == SubscriptionState::Live)
+            .filter(|wish| match wish.seen {
+                Seen::At(last) => wish.habit.has_stopped(now.saturating_since(last), at_least),
                 Seen::Never | Seen::Lost(_) => false,
             })
-            .map(|(token, _)| *token)
+            .map(|wish| wish.token)
             .filter(|token| may_tick(*token, sessions))
             .collect();
         stopped.sort_unstable();

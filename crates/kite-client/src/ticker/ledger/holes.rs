@@ -38,9 +38,9 @@ impl SubscriptionLedger {
     /// Ticks may be missing from now on. Tell what [`Self::take_gaps`] has before, because it had another cause.
     pub(crate) fn lost(&mut self, cause: GapCause) {
         self.holes.cause = Some(cause);
-        for entry in self.wanted.values_mut() {
-            if let Seen::At(last) = entry.seen {
-                entry.seen = Seen::Lost(last);
+        for wish in self.wanted.iter_mut() {
+            if let Seen::At(last) = wish.seen {
+                wish.seen = Seen::Lost(last);
             }
         }
     }
@@ -50,12 +50,12 @@ impl SubscriptionLedger {
         let untold = std::mem::take(&mut former.holes);
         self.holes.ended.extend(untold.ended);
         self.holes.cause = self.holes.cause.or(untold.cause);
-        for (token, entry) in &mut self.wanted {
-            let Some(before) = former.wanted.get(token) else { continue };
-            entry.habit = before.habit;
-            match (before.seen, entry.seen) {
-                (Seen::Lost(from), Seen::At(to)) => self.holes.end(*token, from, to),
-                (before, Seen::Never) => entry.seen = before,
+        for wish in self.wanted.iter_mut() {
+            let Some(before) = former.wanted.get(wish.token) else { continue };
+            wish.habit = before.habit;
+            match (before.seen, wish.seen) {
+                (Seen::Lost(from), Seen::At(to)) => self.holes.end(wish.token, from, to),
+                (before, Seen::Never) => wish.seen = before,
                 _ => {}
             }
         }
