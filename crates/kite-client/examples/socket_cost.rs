@@ -2,7 +2,9 @@
 //! one thread that reads. Rounds of all variants take turns; medians are printed.
 //!
 //! `cargo run --release -p kite-client --example socket_cost -- [FRAMES] [FRAMES_PER_SECOND] [SO_RCVBUF] [READ_BUFFER]`; without a pace as fast as it goes, `0` leaves the buffer to the kernel.
-//! `ONLY=1` runs one of the four variants alone, for a profiler.
+//! `ONLY=1` runs one of the four variants alone, for a profiler. `ORDER=mixed` sends instruments in an order that is
+//! not the one of the subscription but the same every round, `ORDER=random` another order every time. `KEEP=1` does
+//! not give the vectors of ticks back.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that fails may panic")]
 
@@ -45,12 +47,30 @@ struct Server {
     root: CertificateDer<'static>,
 }
 
-/// Thirty frames that name every instrument once, each with its websocket header.
+/// The instruments in the order in which they are sent, over and over.
+fn order() -> Vec<u32> {
+    let mut seed = 1u64;
+    let mut mixed = || {
+        let mut numbers: Vec<u32> = (0..INSTRUMENTS).collect();
+        for left in (1..numbers.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            numbers.swap(left, (seed >> 33) as usize % (left + 1));
+        }
+        numbers
+    };
+    match std::env::var("ORDER").as_deref() {
+        Ok("mixed") => mixed(),
+        Ok("random") => (0..10).flat_map(|_| mixed()).collect(),
+        _ => (0..INSTRUMENTS).collect(),
+    }
+}
+
+/// Frames that name every instrument equally often, each with its websocket header.
 fn frames() -> Vec<Vec<u8>> {
-    let frame = |number: u32| {
+    let frame = |numbers: &[u32]| {
         let mut frame = FrameBuilder::new();
-        for packet in 0..PACKETS {
-            let token = InstrumentToken(((number * PACKETS + packet) % INSTRUMENTS) * 256 + 2);
+        for (packet, number) in (0..PACKETS).zip(numbers) {
+            let token = InstrumentToken(number * 256 + 2);
             let body = TickBody::Full(FullTick::default());
             frame.push(&Tick { token, last_price: Price::from_paise(i64::from(packet)), body }).unwrap();
         }
@@ -61,7 +81,7 @@ fn frames() -> Vec<Vec<u8>> {
         message.extend(payload);
         message
     };
-    (0..INSTRUMENTS / PACKETS).map(frame).collect()
+    order().chunks(PACKETS as usize).map(frame).collect()
 }
 
 /// Serves one connection of `variant`.
@@ -183,6 +203,7 @@ async fn tick(server: &Server, plan: Plan, tls: bool) -> Duration {
     let wish = |number| Subscription { token: InstrumentToken(number * 256 + 2), mode: Mode::Full };
     handle.set_desired((0..INSTRUMENTS).map(wish).collect::<SubscriptionSet>());
     let stop = CancellationToken::new();
+    let give_back = std::env::var_os("KEEP").is_none();
     let listen = async {
         let expected = (plan.frames * PACKETS as usize) as u64;
         let (mut ticks, mut frames) = (0, 0u64);
@@ -192,6 +213,9 @@ async fn tick(server: &Server, plan: Plan, tls: bool) -> Duration {
                 before.get_or_insert_with(cpu);
                 ticks += frame.ticks.len() as u64;
                 frames += 1;
+                if give_back {
+                    streams.recycler.give(frame.ticks);
+                }
                 // Seldom, because asking is not what is measured.
                 let ask = frames.is_multiple_of(64) || ticks == expected;
                 if ask && handle.status().connections[0].packets >= expected - 64 * u64::from(PACKETS) {

@@ -59,6 +59,6 @@ pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
     AddressFamily, ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus,
     Endpoint, FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot, SocketConfig,
-    SubscriptionCounts, TapKind, TcpTls, Ticker, TickerConfig, TickerCredentials, TickerEnd, TickerHandle,
-    TickerMetrics, TickerStatus, TickerStreams, plan_connections, roots_from_pem,
+    SubscriptionCounts, TapKind, TcpTls, TickRecycler, Ticker, TickerConfig, TickerCredentials, TickerEnd,
+    TickerHandle, TickerMetrics, TickerStatus, TickerStreams, plan_connections, roots_from_pem,
 };

@@ -16,6 +16,7 @@ mod overlap;
 mod pace;
 mod plan;
 mod rate;
+mod recycler;
 mod relief;
 mod session;
 mod socket;
@@ -46,6 +47,7 @@ pub use self::ledger::SubscriptionCounts;
 pub use self::metrics::TickerMetrics;
 pub use self::plan::{ConnectionLimits, ConnectionPlan, plan_connections};
 pub use self::rate::{RateProfile, RateProfileError, RateSlot};
+pub use self::recycler::TickRecycler;
 pub use self::status::{ConnectionState, ConnectionStatus, TickerStatus};
 pub use self::tap::{FrameTap, TapKind};
 pub use self::tls::roots_from_pem;
@@ -95,6 +97,8 @@ pub struct TickerStreams {
     /// `/orders` after each [`FeedEvent::Reconnected`], because updates may be lost while a connection is down.
     /// Drop it if nobody wants them.
     pub text: mpsc::Receiver<TextMessage>,
+    /// Where the vectors of frames may be given back.
+    pub recycler: TickRecycler,
 }
 
 /// Why [`Ticker::run`] ended.
@@ -161,9 +165,12 @@ impl Ticker {
             paces: (0..connections).map(|_| Mutex::new(Pace::new(handshakes))).collect(),
             profile: Mutex::default(),
             started: Instant::now(),
+            recycler: TickRecycler::default(),
             rotation_phase: (seed >> 11) as f64 / (1u64 << 53) as f64,
             metrics,
         });
+        let recycler = shared.recycler.clone();
+        let streams = TickerStreams { feed: feed_events, text: text_messages, recycler };
         let handle = TickerHandle {
             account: account.clone(),
             shared: shared.clone(),
@@ -182,7 +189,6 @@ impl Ticker {
             sessions,
             seed,
         };
-        let streams = TickerStreams { feed: feed_events, text: text_messages };
         Ok((ticker, handle, streams))
     }
 

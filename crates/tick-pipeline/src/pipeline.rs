@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use market_model::{Clock, ConnectionId, FeedEvent, InstrumentSlot, Sessions, TickFrame, UnixNanos};
+use market_model::{Clock, ConnectionId, FeedEvent, InstrumentSlot, Sessions, Tick, TickFrame, UnixNanos};
 use tokio::sync::watch;
 
 use crate::batch::{Batcher, TopicId};
@@ -42,6 +42,8 @@ pub struct Pipeline {
     connections: Vec<ConnectionId>,
     /// Of the ticks of the frame being pushed.
     slots: Vec<Option<InstrumentSlot>>,
+    /// Who takes the vectors of frames that are done with.
+    spent: Option<Box<dyn Fn(Vec<Tick>) + Send + Sync>>,
     pending_since: Option<Instant>,
     health: VecDeque<Arc<HealthRecord>>,
     health_seq: u64,
@@ -92,6 +94,7 @@ impl Pipeline {
             market_due: false,
             connections: Vec::new(),
             slots: Vec::new(),
+            spent: None,
             pending_since: None,
             health: VecDeque::new(),
             health_seq: 0,
@@ -112,6 +115,14 @@ impl Pipeline {
     #[must_use]
     pub fn follow_sessions(mut self, sessions: watch::Receiver<Sessions>) -> Self {
         self.validator = self.validator.follow_sessions(sessions);
+        self
+    }
+
+    /// From now on hands the vector of every frame that it is done with to `taker`, who may fill it anew. It is
+    /// called on the way of the ticks, so it must not wait.
+    #[must_use]
+    pub fn return_vectors_to(mut self, taker: impl Fn(Vec<Tick>) + Send + Sync + 'static) -> Self {
+        self.spent = Some(Box::new(taker));
         self
     }
 
@@ -165,7 +176,12 @@ impl Pipeline {
     /// Takes one event. `now` is monotonic time and must not run backwards from call to call.
     pub fn push(&mut self, event: FeedEvent, now: Instant) {
         match event {
-            FeedEvent::Ticks(frame) => self.push_frame(&frame, now),
+            FeedEvent::Ticks(frame) => {
+                self.push_frame(&frame, now);
+                if let Some(taker) = &self.spent {
+                    taker(frame.ticks);
+                }
+            }
             event => {
                 self.mark_stale(&event);
                 self.push_health(event);

@@ -20,6 +20,7 @@ use crate::ticker::outlet::Outlet;
 use crate::ticker::overlap::Overlap;
 use crate::ticker::pace::Pace;
 use crate::ticker::rate::{Load, RateProfile, RateWatch};
+use crate::ticker::recycler::TickRecycler;
 use crate::ticker::socket::{HandshakeError, Socket, handshake};
 use crate::ticker::status::{Board, ConnectionState};
 use crate::ticker::text::TextOutlet;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     /// By connection.
     pub(crate) paces: Box<[Mutex<Pace>]>,
     pub(crate) profile: Mutex<RateProfile>,
+    pub(crate) recycler: TickRecycler,
     pub(crate) started: Instant,
     /// Where in the time between two rotations this account's come, from 0 to 1.
     pub(crate) rotation_phase: f64,

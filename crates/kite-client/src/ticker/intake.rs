@@ -59,7 +59,8 @@ impl Connection {
         }
         if let Frame::Ticks(packets) = frame {
             tally.packets = u64::from(packets.declared());
-            let mut ticks = Vec::with_capacity(most_packets(bytes.len(), packets.declared()));
+            let most = most_packets(bytes.len(), packets.declared());
+            let mut ticks = self.shared.recycler.take(most);
             packets.decode_into(&mut ticks, |error| {
                 tally.errors += 1;
                 tally.undecodable += u64::from(error.lost_packets());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kite_wire::{FrameBuilder, TextMessage};
-use market_model::Mode;
+use market_model::{FeedEvent, Mode};
 
 use crate::rig::{Rig, config};
 use crate::server::tick;
@@ -43,6 +43,26 @@ async fn a_damaged_frame_costs_its_bad_packets_and_nothing_else() {
     assert_eq!(status.packets, status.ticks + status.undecodable_packets);
     assert!(status.is_balanced(), "{status:#?}");
     assert_eq!(rig.kite.dials(), 1, "the connection was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vector_that_was_given_back_is_filled_anew() {
+    let mut rig = Rig::start(config());
+    let mut peer = rig.kite.accept().await;
+    rig.expect(&["connected 0"]).await;
+    let mut given = vec![tick(7, Mode::Full); 5];
+    let place = given.as_mut_ptr();
+    rig.streams.recycler.give(given);
+    for _ in 0..2 {
+        peer.ticks(&[(1, Mode::Full), (2, Mode::Ltp)]).await;
+    }
+    for is_same in [true, false] {
+        let Some(FeedEvent::Ticks(mut frame)) = rig.streams.feed.recv().await else {
+            panic!("ticks");
+        };
+        assert_eq!(frame.ticks, [tick(1, Mode::Full), tick(2, Mode::Ltp)]);
+        assert_eq!(frame.ticks.as_mut_ptr() == place, is_same, "given back once, used once");
+    }
 }
 
 #[tokio::test(start_paused = true)]

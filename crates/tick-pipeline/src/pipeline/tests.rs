@@ -66,6 +66,18 @@ fn down(index: u8, bench: &Bench) -> FeedEvent {
 }
 
 #[test]
+fn the_vector_of_a_frame_is_handed_on_once_its_ticks_are_stored() {
+    let mut bench = bench();
+    let (taker, taken) = std::sync::mpsc::channel();
+    bench.pipeline = bench.pipeline.return_vectors_to(move |ticks| taker.send(ticks).unwrap());
+    bench.push(vec![ltp(SHARE, 1.0)]);
+    assert_eq!(taken.try_recv(), Ok(vec![ltp(SHARE, 1.0)]));
+    assert!(taken.try_recv().is_err());
+    bench.pass(TICK);
+    assert_eq!(bench.state(SHARE).tick, ltp(SHARE, 1.0));
+}
+
+#[test]
 fn within_a_batch_the_newest_tick_of_an_instrument_wins() {
     let mut bench = bench();
     bench.push(vec![ltp(SHARE, 1.0), ltp(INDEX, 1.0), ltp(SHARE, 2.0)]);
