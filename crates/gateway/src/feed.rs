@@ -131,7 +131,8 @@ impl AccountFeed {
             self.pipeline_metrics.clone(),
         )
         .follow(self.market.clone())
-        .follow_sessions(self.sessions.clone());
+        .follow_sessions(self.sessions.clone())
+        .return_vectors_to(move |ticks| streams.recycler.give(ticks));
         self.view.show(handle.clone(), pipeline.status());
         let ended = stop.child_token();
         let (end, _, (), (), ()) = tokio::join!(
