@@ -181,10 +181,8 @@ impl CircuitBreaker {
         if let Phase::Open { until } = inner.phase
             && now >= until
         {
-            self.enter(
-                inner,
-                Phase::HalfOpen { probes: 0, successes: 0, probes_expire: now + self.config.open_for },
-            );
+            // The first probe begins their time.
+            self.enter(inner, Phase::HalfOpen { probes: 0, successes: 0, probes_expire: now });
         }
     }
 

@@ -66,6 +66,13 @@ fn a_probe_that_never_reports_does_not_lock_the_breaker_for_ever() {
     drop(breaker.permit(t1).unwrap());
     assert_eq!(breaker.permit(t1 + SECOND).unwrap_err().retry_after, 9 * SECOND);
     assert!(breaker.permit(t1 + 10 * SECOND).is_ok());
+    assert_eq!(breaker.permit(t1 + 10 * SECOND).unwrap_err().retry_after, 10 * SECOND, "again one at a time");
+}
+
+#[test]
+fn states_have_the_words_of_the_reports() {
+    let words = [BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Open].map(BreakerState::as_str);
+    assert_eq!(words, ["closed", "half_open", "open"]);
 }
 
 #[test]
