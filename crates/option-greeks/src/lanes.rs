@@ -41,6 +41,9 @@ pub(crate) trait Lanes:
     fn load_all(self, from: &[f64]) -> Self;
     /// Writes the first `WIDTH` numbers of a slice, which must be that long.
     fn store_all(self, to: &mut [f64]);
+    /// Asks the cache for the number at `i`, which may be beyond the end: a hint and nothing more.
+    #[inline(always)]
+    fn prefetch(self, _from: &[f64], _i: usize) {}
     /// +1 where the byte is 0, -1 where it is 1.
     fn signs(self, bytes: [u8; WIDEST]) -> Self;
     /// `self * b + c` with one rounding.
@@ -130,6 +133,11 @@ pub(crate) trait Mask:
 
     /// True in every lane.
     fn all(self) -> bool;
+    /// True in no lane.
+    #[inline(always)]
+    fn none(self) -> bool {
+        self.bits() == 0
+    }
     /// Lane `i` in bit `i`.
     fn bits(self) -> u32;
 }

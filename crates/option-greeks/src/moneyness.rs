@@ -9,6 +9,10 @@ use crate::elementary::{LN2_HIGH, LN2_LOW, THIRD, THIRD_LOW};
 use crate::lanes::Lanes;
 use crate::terms::Terms;
 
+/// Strikes outside these, over the underlying, have a `y` above [`Terms::largest_y`].
+const LEAST_STRIKE: f64 = 0.65;
+const LARGEST_STRIKE: f64 = 1.54;
+
 /// Where the strikes lie. Money is kernel money (see [`Terms`]).
 #[derive(Clone, Copy)]
 pub(crate) struct Moneyness<V: Lanes> {
@@ -72,6 +76,13 @@ fn log_ratio<V: Lanes, const EXACT: bool>(u: V, k: V) -> LogRatio<V> {
     };
     let (high, low) = (half + half, half_low + half_low);
     LogRatio { high, low, y, difference, sum, sum_low, inverse_sum, lost }
+}
+
+/// Where strikes may be within the reach of [`near`]: cheap, and never false where they are.
+#[inline(always)]
+pub(crate) fn may_be_near<V: Lanes>(terms: &Terms, strike: V) -> V::Mask {
+    let u = terms.underlying;
+    strike.splat(u * LEAST_STRIKE).lt(strike) & strike.lt(strike.splat(u * LARGEST_STRIKE))
 }
 
 /// Moneyness for strikes within a factor of 1.5 of the underlying; elsewhere `y` is above 0.0435 or NaN.

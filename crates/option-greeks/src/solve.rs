@@ -93,8 +93,15 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         let (strikes, kinds, prices) = (&strikes[range.clone()], &kinds[range.clone()], &prices[range]);
         for j in 0..vectors {
             let i = j * V::WIDTH;
+            let strike = lane.load(&strikes[i..]);
+            lane.prefetch(strikes, i + V::WIDTH * V::VECTORS);
+            lane.prefetch(prices, i + V::WIDTH * V::VECTORS);
+            if moneyness::may_be_near(terms, strike).none() {
+                stages.good[j] = lane.lt(lane);
+                continue;
+            }
             let sign = signs(lane, &kinds[i..]);
-            let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
+            let m = moneyness::near::<V, SPOT>(terms, strike);
             let time_value = m.time_value::<SPOT>(terms, sign, lane.load(&prices[i..]));
             let beta = time_value * m.inverse_root;
             let inside = near::eligible::<V, SPOT>(terms, &m, beta);
@@ -107,7 +114,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             stages.good[j] = inside;
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             let seed = near::seed(stages.a[j], stages.beta[j]);
@@ -115,13 +122,13 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             stages.good[j] = stages.good[j] & seed.inside;
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.guess[j]);
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             let i = j * V::WIDTH;
@@ -136,7 +143,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
             return;
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             let i = j * V::WIDTH;

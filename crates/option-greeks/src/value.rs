@@ -109,7 +109,14 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             (&strikes[range.clone()], &kinds[range.clone()], &volatilities[range]);
         for j in 0..vectors {
             let i = j * V::WIDTH;
-            let m = moneyness::near::<V, SPOT>(terms, lane.load(&strikes[i..]));
+            let strike = lane.load(&strikes[i..]);
+            lane.prefetch(strikes, i + V::WIDTH * V::VECTORS);
+            lane.prefetch(volatilities, i + V::WIDTH * V::VECTORS);
+            if moneyness::may_be_near(terms, strike).none() {
+                stages.good[j] = lane.lt(lane);
+                continue;
+            }
+            let m = moneyness::near::<V, SPOT>(terms, strike);
             let (a, s, inside) =
                 near::tame::<V, SPOT>(terms, &m, lane.load(&volatilities[i..]) * terms.root_t);
             stages.a[j] = a;
@@ -120,20 +127,15 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
             stages.good[j] = inside;
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             (stages.inverse[j], stages.odd[j]) = near::odd_at(stages.a[j], stages.s[j]);
-        }
-        for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
-                continue;
-            }
             let slope = near::slope(stages.a[j], stages.s[j], stages.inverse[j]);
             stages.weight[j] = slope * stages.root[j];
         }
         for j in 0..vectors {
-            if stages.good[j].bits() == 0 {
+            if stages.good[j].none() {
                 continue;
             }
             let i = j * V::WIDTH;
