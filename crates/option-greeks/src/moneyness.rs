@@ -46,9 +46,18 @@ struct LogRatio<V> {
 }
 
 /// The logarithm of `u/k` for numbers within a factor of two of each other: their difference is exact (Sterbenz 1974).
+///
+/// Without `LOW` nothing carries what its rounding lost, which is enough to price from a volatility.
 #[inline(always)]
-fn log_ratio<V: Lanes, const EXACT: bool>(u: V, k: V) -> LogRatio<V> {
+fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRatio<V> {
     let (sum, difference) = (u + k, u - k);
+    if !LOW {
+        let (q, zero) = (difference / sum, sum.splat(0.0));
+        let y = q * q;
+        let half = (q * y).mul_add(y.mul_add(y.polynomial(&ATANH), q.splat(THIRD)), q);
+        let (high, inverse_sum) = (half + half, sum.splat(1.0) / sum);
+        return LogRatio { high, low: zero, y, difference, sum, sum_low: zero, inverse_sum, lost: zero };
+    }
     let shadow = sum - u;
     let sum_low = (u - (sum - shadow)) + (k - shadow);
     let inverse_sum = sum.splat(1.0) / sum;
@@ -85,13 +94,18 @@ pub(crate) fn may_be_near<V: Lanes>(terms: &Terms, strike: V) -> V::Mask {
     strike.splat(u * LEAST_STRIKE).lt(strike) & strike.lt(strike.splat(u * LARGEST_STRIKE))
 }
 
-/// Moneyness for strikes within a factor of 1.5 of the underlying; elsewhere `y` is above 0.0435 or NaN.
+/// Moneyness for strikes within a factor of 1.5 of the underlying; elsewhere `y` is above 0.0435 or NaN. `LOW` as for
+/// [`log_ratio`]; a spot needs it.
 #[inline(always)]
-pub(crate) fn near<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Moneyness<V> {
-    let ratio = log_ratio::<V, SPOT>(strike.splat(terms.underlying), strike);
+pub(crate) fn near<V: Lanes, const SPOT: bool, const LOW: bool>(terms: &Terms, strike: V) -> Moneyness<V> {
+    let ratio = log_ratio::<V, SPOT, LOW>(strike.splat(terms.underlying), strike);
     let LogRatio { y, difference, sum, sum_low, inverse_sum, lost, .. } = ratio;
     // The geometric mean of the legs from their sum: `uk = ((u+k)/2)^2 (1-y)`. No root and no further division.
-    let root = sum.mul_add(y * y.polynomial(&ROOT), sum_low) + sum;
+    let root = if LOW {
+        sum.mul_add(y * y.polynomial(&ROOT), sum_low) + sum
+    } else {
+        sum.mul_add(y * y.polynomial(&ROOT), sum)
+    };
     let inverse_root = inverse_sum.mul_add(y.mul_add(y.polynomial(&INVERSE_ROOT), lost), inverse_sum);
     let roots = (root * terms.half_root, inverse_root * terms.inverse_half_root);
     finish::<V, SPOT>(terms, strike, (ratio.high, ratio.low), y, (difference, y.splat(0.0)), roots)
@@ -109,7 +123,7 @@ pub(crate) fn wide<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Mone
     let shift = V::select(wide, zero + 1.0, V::select(narrow, zero - 1.0, zero));
     let factor = V::select(wide, zero + 2.0, V::select(narrow, zero + 0.5, zero + 1.0));
     let n = (e_u - e_k) + shift;
-    let ratio = log_ratio::<V, SPOT>(m_u, m_k * factor);
+    let ratio = log_ratio::<V, SPOT, true>(m_u, m_k * factor);
     let (high, low) = sum_of_two(n * LN2_HIGH, ratio.high);
     let log = fast_sum(high, low + n.mul_add(u.splat(LN2_LOW), ratio.low));
     let root = strike.sqrt() * terms.root;
@@ -218,7 +232,7 @@ mod tests {
         let price = 3_449.065_455_290_898;
         // From 50 digits.
         let exact = 1.273_396_896_363_208;
-        let near = near::<f64, false>(&terms, 21_000.0).time_value::<false>(&terms, 1.0, price);
+        let near = near::<f64, false, true>(&terms, 21_000.0).time_value::<false>(&terms, 1.0, price);
         let wide = wide::<f64, false>(&terms, 21_000.0).time_value::<true>(&terms, 1.0, price);
         assert!((near - exact).abs() < 2e-14, "{near}");
         assert!((wide - exact).abs() < 2e-14, "{wide}");

@@ -3,7 +3,7 @@
 use crate::lanes::Mask;
 
 /// How many may wait: enough that classes of them fill whole vectors, few enough for the first-level cache.
-pub(crate) const ROOM: usize = 192;
+pub(crate) const ROOM: usize = 384;
 
 /// Places in the chain, in order.
 pub(crate) struct Refused {

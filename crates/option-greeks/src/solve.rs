@@ -101,7 +101,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
                 continue;
             }
             let sign = signs(lane, &kinds[i..]);
-            let m = moneyness::near::<V, SPOT>(terms, strike);
+            let m = moneyness::near::<V, SPOT, true>(terms, strike);
             let time_value = m.time_value::<SPOT>(terms, sign, lane.load(&prices[i..]));
             let beta = time_value * m.inverse_root;
             let inside = near::eligible::<V, SPOT>(terms, &m, beta);
@@ -238,7 +238,7 @@ fn one<V: Lanes, const SPOT: bool>(
     price: f64,
 ) -> Result<f64, Status> {
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
-    let m = moneyness::near::<V, SPOT>(terms, k);
+    let m = moneyness::near::<V, SPOT, true>(terms, k);
     let time_value = m.time_value::<SPOT>(terms, th, p);
     let beta = time_value * m.inverse_root;
     if near::eligible::<V, SPOT>(terms, &m, beta).all() {

@@ -1,5 +1,6 @@
 //! Volatility from price for the options that the fast kernel refuses: sorted by kind, each kind through its own kernel.
 
+use crate::block::signs;
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::moneyness::{self, Moneyness};
 use crate::refused::{ROOM, Refused};
@@ -34,21 +35,20 @@ impl Kernel for SolveWide<'_, '_> {
     }
 }
 
-/// Targets by the order of refusal, and total volatilities as guess and relative correction.
+/// Targets by the order of refusal. A solution takes the place of its moneyness, so that all stay in the first-level cache.
 struct Targets {
+    /// Moneyness, then the guess of the total volatility.
     a: [f64; ROOM],
+    /// What it lost by rounding, then the relative correction of the guess.
     a_low: [f64; ROOM],
+    /// Negative where the complement of the price is matched.
     amount: [f64; ROOM],
     exponent: [f64; ROOM],
-    /// Negative where the complement of the price is matched.
-    lower: [f64; ROOM],
-    guess: [f64; ROOM],
-    correction: [f64; ROOM],
 }
 
 /// Which targets are of a kind.
 struct List {
-    items: [u8; ROOM],
+    items: [u16; ROOM],
     count: usize,
 }
 
@@ -65,10 +65,8 @@ impl SolveWide<'_, '_> {
             let (target, time_value, room) = prepare::<V, SPOT>(terms, strike, sign, price);
             target.a.store_all(&mut targets.a[i..]);
             target.a_low.store_all(&mut targets.a_low[i..]);
-            target.amount.store_all(&mut targets.amount[i..]);
+            V::select(target.lower, target.amount, -target.amount).store_all(&mut targets.amount[i..]);
             target.exponent.store_all(&mut targets.exponent[i..]);
-            let one = lane.splat(1.0);
-            V::select(target.lower, one, -one).store_all(&mut targets.lower[i..]);
             let zero = lane.splat(0.0);
             let solvable =
                 (zero.lt(time_value) & zero.lt(room)) & (zero.lt(strike) & strike.le(lane.splat(f64::MAX)));
@@ -83,13 +81,13 @@ impl SolveWide<'_, '_> {
                 self.refuse(places, time_value, room);
             }
         }
-        let [mixed, close, lower, far, upper, _] = &lists;
+        let [mixed, close, lower, far, upper, without] = &lists;
         targets.solve::<V, AsMixed>(lane, mixed);
         targets.solve::<V, AsClose>(lane, close);
         targets.solve::<V, AsLower>(lane, lower);
         targets.solve::<V, AsFar>(lane, far);
         targets.solve::<V, AsUpper>(lane, upper);
-        self.finish::<V, SPOT>(lane, terms, &targets);
+        self.finish::<V, SPOT>(lane, terms, &targets, without.count == 0);
     }
 
     /// The statuses of a vector in which an option has no volatility.
@@ -107,6 +105,10 @@ impl SolveWide<'_, '_> {
     #[inline(always)]
     fn load<V: Lanes>(&self, lane: V, places: &[usize]) -> (V, V, V) {
         let Chain { strikes, kinds, prices, .. } = self.chain;
+        if let Some(first) = side_by_side::<V>(places) {
+            let (strike, price) = (lane.load_all(&strikes[first..]), lane.load_all(&prices[first..]));
+            return (strike, signs(lane, &kinds[first..]), price);
+        }
         let mut numbers = [[1.0; WIDEST]; 3];
         for (lane, place) in places.iter().enumerate() {
             numbers[0][lane] = strikes[*place];
@@ -117,20 +119,34 @@ impl SolveWide<'_, '_> {
         (lane.load_all(strike), lane.load_all(sign), lane.load_all(price))
     }
 
-    /// Volatilities and Greeks into the columns.
+    /// Volatilities and Greeks into the columns. `all_solvable` if no option was refused for good.
     #[inline(always)]
-    fn finish<V: Lanes, const SPOT: bool>(self, lane: V, terms: &Terms, targets: &Targets) {
+    fn finish<V: Lanes, const SPOT: bool>(
+        self,
+        lane: V,
+        terms: &Terms,
+        targets: &Targets,
+        all_solvable: bool,
+    ) {
         let mut results = [[0.0; WIDEST]; 10];
         for (j, places) in self.refused.places().chunks(V::WIDTH).enumerate() {
             let i = j * V::WIDTH;
             let (guess, correction) =
-                (lane.load_all(&targets.guess[i..]), lane.load_all(&targets.correction[i..]));
-            volatility(terms, guess, correction).store_all(&mut results[0]);
+                (lane.load_all(&targets.a[i..]), lane.load_all(&targets.a_low[i..]));
+            let volatility = volatility(terms, guess, correction);
+            volatility.store_all(&mut results[0]);
             if self.columns.len() > 1 {
                 let (strike, sign, price) = self.load(lane, places);
                 let total = guess.mul_add(correction, guess);
                 let mut columns = results.each_mut().map(|column| &mut column[..]);
                 greeks::<V, SPOT>(terms, strike, sign, price, total).store_greeks(0..WIDEST, &mut columns);
+            }
+            let solved = lane.splat(0.0).lt(volatility) & volatility.lt(lane.splat(f64::INFINITY));
+            if let (true, Some(first)) = (all_solvable && solved.all(), side_by_side::<V>(places)) {
+                for (column, result) in self.columns.iter_mut().zip(&results) {
+                    lane.load_all(result).store_all(&mut column[first..]);
+                }
+                continue;
             }
             for (lane, place) in places.iter().enumerate() {
                 let status = &mut self.status[*place];
@@ -153,22 +169,14 @@ impl Targets {
     #[inline(always)]
     fn new() -> Self {
         let zeros = [0.0; ROOM];
-        Self {
-            a: zeros,
-            a_low: zeros,
-            amount: zeros,
-            exponent: zeros,
-            lower: zeros,
-            guess: zeros,
-            correction: zeros,
-        }
+        Self { a: zeros, a_low: zeros, amount: zeros, exponent: zeros }
     }
 
     /// Solves the targets of one kind.
     #[inline(always)]
     fn solve<V: Lanes, K: Kinds>(&mut self, lane: V, list: &List) {
         for items in list.items[..list.count].chunks(VECTORS * V::WIDTH) {
-            let mut numbers = [[0.0; LARGEST]; 5];
+            let mut numbers = [[0.0; LARGEST]; 4];
             // The last vector is filled with its first item.
             let full = items.len().div_ceil(V::WIDTH) * V::WIDTH;
             for i in 0..full {
@@ -176,8 +184,10 @@ impl Targets {
                 numbers[0][i] = self.a[item];
                 numbers[1][i] = self.a_low[item];
                 numbers[2][i] = self.amount[item];
-                numbers[3][i] = self.exponent[item];
-                numbers[4][i] = self.lower[item];
+                // The other kinds do not lift the price.
+                if K::KIND == Kind::Mixed {
+                    numbers[3][i] = self.exponent[item];
+                }
             }
             let numbers = Gathered(numbers);
             let (mut guesses, mut corrections) = ([0.0; LARGEST], [0.0; LARGEST]);
@@ -196,26 +206,27 @@ impl Targets {
                 correction.store_all(&mut corrections[i..]);
             }
             for (i, item) in items.iter().enumerate() {
-                self.guess[usize::from(*item)] = guesses[i];
-                self.correction[usize::from(*item)] = corrections[i];
+                self.a[usize::from(*item)] = guesses[i];
+                self.a_low[usize::from(*item)] = corrections[i];
             }
         }
     }
 }
 
 /// Targets of one kind side by side.
-struct Gathered([[f64; LARGEST]; 5]);
+struct Gathered([[f64; LARGEST]; 4]);
 
 impl Gathered {
     #[inline(always)]
     fn target<V: Lanes>(&self, lane: V, i: usize) -> Target<V> {
-        let [a, a_low, amount, exponent, lower] = &self.0;
+        let [a, a_low, amount, exponent] = &self.0;
+        let amount = lane.load_all(&amount[i..]);
         Target {
             a: lane.load_all(&a[i..]),
             a_low: lane.load_all(&a_low[i..]),
-            amount: lane.load_all(&amount[i..]),
+            amount: amount.abs(),
             exponent: lane.load_all(&exponent[i..]),
-            lower: lane.splat(0.0).lt(lane.load_all(&lower[i..])),
+            lower: lane.splat(0.0).lt(amount),
         }
     }
 }
@@ -228,9 +239,16 @@ impl List {
 
     #[inline(always)]
     fn push(&mut self, item: usize) {
-        self.items[self.count] = item as u8;
+        self.items[self.count] = item as u16;
         self.count += 1;
     }
+}
+
+/// The first of a full vector of places without a gap, as most are.
+#[inline(always)]
+fn side_by_side<V: Lanes>(places: &[usize]) -> Option<usize> {
+    let [first, .., last] = places else { return None };
+    (places.len() == V::WIDTH && last - first == V::WIDTH - 1).then_some(*first)
 }
 
 /// Moneyness and the amount to match, with the time value and what the price lacks to its maximum.

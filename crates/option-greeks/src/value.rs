@@ -116,7 +116,7 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
                 stages.good[j] = lane.lt(lane);
                 continue;
             }
-            let m = moneyness::near::<V, SPOT>(terms, strike);
+            let m = moneyness::near::<V, SPOT, SPOT>(terms, strike);
             let (a, s, inside) =
                 near::tame::<V, SPOT>(terms, &m, lane.load(&volatilities[i..]) * terms.root_t);
             stages.a[j] = a;
@@ -251,7 +251,7 @@ fn near_lanes<V: Lanes, const SPOT: bool>(
     sign: V,
     s: V,
 ) -> (Sensitivities<V>, V::Mask) {
-    let m = moneyness::near::<V, SPOT>(terms, strike);
+    let m = moneyness::near::<V, SPOT, SPOT>(terms, strike);
     let (a, s, inside) = near::tame::<V, SPOT>(terms, &m, s);
     let (inverse, odd) = near::odd_at(a, s);
     let weight = near::slope(a, s, inverse) * (m.root * terms.discount);
