@@ -131,8 +131,7 @@ impl SolveWide<'_, '_> {
         let mut results = [[0.0; WIDEST]; 10];
         for (j, places) in self.refused.places().chunks(V::WIDTH).enumerate() {
             let i = j * V::WIDTH;
-            let (guess, correction) =
-                (lane.load_all(&targets.a[i..]), lane.load_all(&targets.a_low[i..]));
+            let (guess, correction) = (lane.load_all(&targets.a[i..]), lane.load_all(&targets.a_low[i..]));
             let volatility = volatility(terms, guess, correction);
             volatility.store_all(&mut results[0]);
             if self.columns.len() > 1 {
@@ -175,8 +174,9 @@ impl Targets {
     /// Solves the targets of one kind.
     #[inline(always)]
     fn solve<V: Lanes, K: Kinds>(&mut self, lane: V, list: &List) {
+        let mut numbers = [[0.0; LARGEST]; 4];
+        let (mut guesses, mut corrections) = ([0.0; LARGEST], [0.0; LARGEST]);
         for items in list.items[..list.count].chunks(VECTORS * V::WIDTH) {
-            let mut numbers = [[0.0; LARGEST]; 4];
             // The last vector is filled with its first item.
             let full = items.len().div_ceil(V::WIDTH) * V::WIDTH;
             for i in 0..full {
@@ -189,19 +189,18 @@ impl Targets {
                     numbers[3][i] = self.exponent[item];
                 }
             }
-            let numbers = Gathered(numbers);
-            let (mut guesses, mut corrections) = ([0.0; LARGEST], [0.0; LARGEST]);
+            let gathered = Gathered(&numbers);
             for i in (0..full).step_by(V::WIDTH) {
-                numbers.target(lane, i).seed::<K>().store_all(&mut guesses[i..]);
+                gathered.target(lane, i).seed::<K>().store_all(&mut guesses[i..]);
             }
             if K::KIND != Kind::Far {
                 for i in (0..full).step_by(V::WIDTH) {
                     let guess = lane.load_all(&guesses[i..]);
-                    numbers.target(lane, i).improve::<K>(guess).store_all(&mut guesses[i..]);
+                    gathered.target(lane, i).improve::<K>(guess).store_all(&mut guesses[i..]);
                 }
             }
             for i in (0..full).step_by(V::WIDTH) {
-                let (guess, correction) = numbers.target(lane, i).settle::<K>(lane.load_all(&guesses[i..]));
+                let (guess, correction) = gathered.target(lane, i).settle::<K>(lane.load_all(&guesses[i..]));
                 guess.store_all(&mut guesses[i..]);
                 correction.store_all(&mut corrections[i..]);
             }
@@ -214,12 +213,12 @@ impl Targets {
 }
 
 /// Targets of one kind side by side.
-struct Gathered([[f64; LARGEST]; 4]);
+struct Gathered<'a>(&'a [[f64; LARGEST]; 4]);
 
-impl Gathered {
+impl Gathered<'_> {
     #[inline(always)]
     fn target<V: Lanes>(&self, lane: V, i: usize) -> Target<V> {
-        let [a, a_low, amount, exponent] = &self.0;
+        let [a, a_low, amount, exponent] = self.0;
         let amount = lane.load_all(&amount[i..]);
         Target {
             a: lane.load_all(&a[i..]),

@@ -162,7 +162,8 @@ impl Terms {
         let whole = DoubleDouble::sum(spot, spot_shift.high);
         let call_maximum = DoubleDouble::fast_sum(whole.high, whole.low + spot_shift.low);
         let net = DoubleDouble::sum(yield_time.high, -rate_time.high);
-        let strike_discount = 1.0 + strike_shift.high;
+        // Years of high rates leave little of one: the low part counts.
+        let strike_discount = (1.0 + strike_shift.high) + strike_shift.low;
         let spot_discount = call_maximum.high / spot;
         let discounts = (spot_discount * strike_discount).sqrt();
         Self {
