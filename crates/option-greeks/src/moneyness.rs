@@ -206,11 +206,17 @@ impl<V: Lanes> Moneyness<V> {
 
     /// The dearest the option can be, less its price, in kernel money.
     #[inline(always)]
-    pub(crate) fn room(&self, terms: &Terms, strike: V, sign: V, price: V) -> V {
+    pub(crate) fn room<const SPOT: bool>(&self, terms: &Terms, strike: V, sign: V, price: V) -> V {
         let call = sign.splat(0.0).lt(sign);
-        let shift = sign.splat(terms.strike_shift.high);
-        let put_maximum = strike.mul_add(shift, strike);
-        let put_low = strike.mul_add(shift, strike - put_maximum) + strike * terms.strike_shift.low;
+        let (put_maximum, put_low) = if SPOT {
+            let shift = strike * terms.strike_shift.high;
+            let shift_low = strike.mul_add(strike.splat(terms.strike_shift.high), -shift)
+                + strike * terms.strike_shift.low;
+            let (sum, low) = sum_of_two(strike, shift);
+            (sum, low + shift_low)
+        } else {
+            (strike, sign.splat(0.0))
+        };
         let maximum = V::select(call, sign.splat(terms.call_maximum.high), put_maximum);
         let low = V::select(call, sign.splat(terms.call_maximum.low), put_low);
         price.neg_mul_add(sign.splat(terms.growth.high), maximum)

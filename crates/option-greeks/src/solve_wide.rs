@@ -255,7 +255,7 @@ fn side_by_side<V: Lanes>(places: &[usize]) -> Option<usize> {
 fn prepare<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, price: V) -> (Target<V>, V, V) {
     let m: Moneyness<V> = moneyness::wide::<V, SPOT>(terms, strike);
     let time_value = m.time_value::<true>(terms, sign, price);
-    let room = m.room(terms, strike, sign, price);
+    let room = m.room::<SPOT>(terms, strike, sign, price);
     (Target::new(&m, time_value, room), time_value, room)
 }
 
