@@ -44,7 +44,7 @@ fn reference_rows() {
     let bounds = Bounds {
         iv_black76: 1.4,
         iv_spot_year: 1.2,
-        iv_spot: 12.0,
+        iv_spot: 1.9,
         greeks: [1.9, 4.4, 2.9, 2.7, 2.4, 4.3, 3.4, 3.9, 2.2, 3.8],
     };
     assert!(check(&path, &bounds) > 4000);
