@@ -4,9 +4,11 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
-use crate::services::{self, Services};
+use crate::services::{self, Load, Services};
 use crate::{STEADY, wait};
 
+/// Without TLS, so that faults can be asked for plainly.
+const SOAK: Load = Load { tls: false, ..STEADY };
 const FAULT_EVERY: Duration = Duration::from_secs(10);
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 const WARM_UP: Duration = Duration::from_secs(30);
@@ -46,7 +48,7 @@ struct Sample {
 pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
-    let services = Services::start(STEADY)?;
+    let services = Services::start(SOAK)?;
     println!("18,000 ticks/s, a fault every {FAULT_EVERY:?}, for {time:?}; warming up");
     wait(WARM_UP);
     let (begun, mut samples, mut next_report) = (Instant::now(), Vec::new(), Duration::ZERO);
