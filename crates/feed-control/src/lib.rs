@@ -1,0 +1,5 @@
+//! From wishes to assignments over accounts and connections.
+//!
+//! ```
+//! // Nothing to see yet.
+//! ```

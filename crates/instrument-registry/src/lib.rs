@@ -1,0 +1,5 @@
+//! Which instruments exist, today and on any past day.
+//!
+//! ```
+//! // Nothing to see yet.
+//! ```

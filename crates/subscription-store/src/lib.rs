@@ -1,0 +1,5 @@
+//! Who wants which instrument or ladder in which mode, durable.
+//!
+//! ```
+//! // Nothing to see yet.
+//! ```
