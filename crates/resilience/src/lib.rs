@@ -33,5 +33,5 @@ pub use backoff::{Backoff, BackoffConfig};
 pub use breaker::{BreakerConfig, BreakerMetrics, BreakerState, CircuitBreaker, CircuitOpen, Permit};
 pub use shutdown::{ShutdownCause, ShutdownReport, StageReport};
 pub use status::{SupervisorStatus, TaskState, TaskStatus};
-pub use supervisor::{Supervisor, SupervisorMetrics};
+pub use supervisor::{NotSpawned, SpawnedTask, Spawner, Supervisor, SupervisorMetrics};
 pub use task::{RestartPolicy, Stage, StageId, StopBy, TaskExit, TaskSpec};

@@ -62,8 +62,12 @@ impl SupervisorStatus {
         down.map(|task| task.name.clone()).collect()
     }
 
-    pub(crate) fn push(&self, task: TaskStatus) {
-        self.lock().push(task);
+    pub(crate) fn place(&self, index: usize, task: TaskStatus) {
+        let mut tasks = self.lock();
+        match tasks.get_mut(index) {
+            Some(former) => *former = task,
+            None => tasks.push(task),
+        }
     }
 
     pub(crate) fn update(&self, index: usize, change: impl FnOnce(&mut TaskStatus)) {

@@ -1,5 +1,7 @@
 //! Every task has an owner, a name and a reason for its end.
 
+mod spawner;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -8,11 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Key, KeyName, Level, Metadata, Recorder};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub use self::spawner::{NotSpawned, SpawnedTask, Spawner};
+
+use self::spawner::{SpawnRequest, WAITING};
 use crate::Backoff;
 use crate::shutdown::{ShutdownCause, ShutdownReport};
 use crate::status::{SupervisorStatus, TaskState, TaskStatus};
@@ -37,6 +43,8 @@ pub struct Supervisor {
     index_of: HashMap<Id, usize>,
     pub(crate) status: SupervisorStatus,
     metrics: SupervisorMetrics,
+    spawner: Spawner,
+    requests: mpsc::Receiver<SpawnRequest>,
 }
 
 pub(crate) struct StageEntry {
@@ -54,6 +62,8 @@ pub(crate) struct TaskEntry {
     started: Instant,
     pub(crate) restart_at: Option<Instant>,
     pub(crate) abort: Option<AbortHandle>,
+    /// Ends this task alone.
+    retired: CancellationToken,
 }
 
 pub(crate) type Factory = Arc<dyn Fn(CancellationToken) -> TaskFuture + Send + Sync>;
@@ -64,6 +74,7 @@ type TaskFuture = Pin<Box<dyn Future<Output = TaskExit> + Send>>;
 impl Supervisor {
     /// Without stages and tasks.
     pub fn new(metrics: SupervisorMetrics) -> Self {
+        let (sender, requests) = mpsc::channel(WAITING);
         Self {
             stages: Vec::new(),
             tasks: Vec::new(),
@@ -71,7 +82,14 @@ impl Supervisor {
             index_of: HashMap::new(),
             status: SupervisorStatus::default(),
             metrics,
+            spawner: Spawner { requests: sender },
+            requests,
         }
+    }
+
+    /// Starts tasks later, while [`Supervisor::run`] runs.
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
     }
 
     /// Adds a stage that stops after all stages added before.
@@ -96,7 +114,7 @@ impl Supervisor {
         R: Future<Output = TaskExit> + Send + 'static,
     {
         let factory: Factory = Arc::new(move |stop| Box::pin(factory(stop)));
-        let index = self.add_task(spec, policy, Some(factory));
+        let index = self.add_task(spec, policy, Some(factory), CancellationToken::new());
         self.start(index);
     }
 
@@ -109,7 +127,7 @@ impl Supervisor {
         F: FnOnce(CancellationToken) -> R + Send + 'static,
         R: Future<Output = TaskExit> + Send + 'static,
     {
-        let index = self.add_task(spec, RestartPolicy::Never, None);
+        let index = self.add_task(spec, RestartPolicy::Never, None, CancellationToken::new());
         let stop = self.stop_token(index);
         self.launch(index, async move { task(stop).await });
     }
@@ -135,6 +153,11 @@ impl Supervisor {
                     {
                         return cause;
                     }
+                }
+                Some(request) = self.requests.recv() => {
+                    let SpawnRequest { spec, policy, factory, retired } = request;
+                    let index = self.add_task(spec, policy, Some(factory), retired);
+                    self.start(index);
                 }
                 () = sleep_until(restart_at.unwrap_or_else(Instant::now)), if restart_at.is_some() => {
                     self.restart_due();
@@ -196,13 +219,19 @@ impl Supervisor {
         }
     }
 
-    fn add_task(&mut self, spec: TaskSpec, policy: RestartPolicy, factory: Option<Factory>) -> usize {
-        let index = self.tasks.len();
+    fn add_task(
+        &mut self,
+        spec: TaskSpec,
+        policy: RestartPolicy,
+        factory: Option<Factory>,
+        retired: CancellationToken,
+    ) -> usize {
+        let index = self.place_of(&spec.name);
         let backoff = match policy {
             RestartPolicy::Never => None,
             RestartPolicy::OnFailure { backoff, .. } => Some(Backoff::new(backoff, index as u64)),
         };
-        self.status.push(TaskStatus {
+        let status = TaskStatus {
             name: spec.name.clone(),
             stage: self.stages[spec.stage.0].stage.name,
             critical: spec.critical,
@@ -211,8 +240,8 @@ impl Supervisor {
             restarts: 0,
             panics: 0,
             last_exit: None,
-        });
-        self.tasks.push(TaskEntry {
+        };
+        let entry = TaskEntry {
             spec,
             policy,
             factory,
@@ -221,19 +250,36 @@ impl Supervisor {
             started: Instant::now(),
             restart_at: None,
             abort: None,
-        });
+            retired,
+        };
+        self.status.place(index, status);
+        match self.tasks.get_mut(index) {
+            Some(ended) => *ended = entry,
+            None => self.tasks.push(entry),
+        }
         index
+    }
+
+    /// Where a task called `name` goes: in the place of an ended one of that name, else at the end.
+    fn place_of(&self, name: &str) -> usize {
+        let ended =
+            |task: &TaskEntry| *task.spec.name == *name && task.abort.is_none() && task.restart_at.is_none();
+        self.tasks.iter().position(ended).unwrap_or(self.tasks.len())
     }
 
     fn start(&mut self, index: usize) {
         let Some(factory) = self.tasks[index].factory.clone() else {
             return;
         };
-        let stop = self.stop_token(index);
+        let (stop, retired) = (self.stop_token(index), self.tasks[index].retired.clone());
         // Called inside the task, so that a panic of the factory is caught like one of the run.
         self.launch(index, async move {
-            let run = factory(stop);
+            let mut run = factory(stop.clone());
             drop(factory);
+            tokio::select! {
+                exit = &mut run => return exit,
+                () = retired.cancelled() => stop.cancel(),
+            }
             run.await
         });
     }
@@ -272,7 +318,7 @@ impl TaskEntry {
         let RestartPolicy::OnFailure { max_restarts, window, .. } = self.policy else {
             return None;
         };
-        if !matches!(exit, TaskExit::Failed(_) | TaskExit::Panicked(_)) {
+        if !matches!(exit, TaskExit::Failed(_) | TaskExit::Panicked(_)) || self.retired.is_cancelled() {
             return None;
         }
         while self.restarts.front().is_some_and(|&at| now.saturating_duration_since(at) >= window) {

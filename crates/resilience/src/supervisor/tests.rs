@@ -240,3 +240,50 @@ async fn a_panic_of_the_factory_is_caught_like_one_of_the_task() {
     let report = supervisor.run(CancellationToken::new()).await;
     assert_eq!(report.cause.to_string(), "task broken ended: panicked: no configuration");
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_come_and_go_while_it_runs_and_the_list_does_not_grow() {
+    let (supervisor, stage) = supervisor();
+    let (spawner, status) = (supervisor.spawner(), supervisor.status());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(supervisor.run(shutdown.clone()));
+    for _ in 0..3 {
+        let (begun, mut begins) = mpsc::channel(1);
+        let task = spawner.spawn(TaskSpec::optional("feed/a", stage), on_failure(3), move |stop| {
+            let begun = begun.clone();
+            async move {
+                begun.send(()).await.unwrap();
+                until_cancelled(stop).await
+            }
+        });
+        let task = task.unwrap();
+        begins.recv().await.unwrap();
+        assert_eq!(status.tasks()[0].state, TaskState::Running);
+        task.retire();
+        // The factory holds the sender until no restart can follow.
+        assert!(begins.recv().await.is_none());
+    }
+    assert_eq!(status.tasks().len(), 1);
+    assert_eq!(status.tasks()[0].last_exit, Some(TaskExit::Cancelled));
+    shutdown.cancel();
+    assert!(running.await.unwrap().is_clean());
+    let late = spawner.spawn(TaskSpec::optional("late", stage), on_failure(1), until_cancelled);
+    assert_eq!(late.unwrap_err(), NotSpawned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_task_that_fails_is_not_started_again() {
+    let (supervisor, stage) = supervisor();
+    let (spawner, status) = (supervisor.spawner(), supervisor.status());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(supervisor.run(shutdown.clone()));
+    let task = spawner.spawn(TaskSpec::optional("feed/a", stage), on_failure(3), |stop| async move {
+        stop.cancelled().await;
+        TaskExit::Failed("the socket did not close".into())
+    });
+    task.unwrap().retire();
+    sleep(10 * SECOND).await;
+    assert_eq!((status.tasks()[0].restarts, &status.tasks()[0].state), (0, &TaskState::Ended));
+    shutdown.cancel();
+    running.await.unwrap();
+}
