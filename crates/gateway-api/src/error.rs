@@ -63,6 +63,22 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, error_type: "DataException", message: message.into() }
     }
 
+    /// Somebody else was faster.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, error_type: "InputException", message: message.into() }
+    }
+
+    /// What is needed for it does not answer; nothing was done.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, error_type: "NetworkException", message: message.into() }
+    }
+
+    /// The broker said no.
+    pub(crate) fn upstream(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_GATEWAY, error_type: "NetworkException", message: message.into() }
+    }
+
     /// The key is missing or wrong.
     pub(crate) fn key() -> Self {
         let message = "send the API key in the header `x-api-key` or `authorization: token <key>`";

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, StreamHub, serve};
+//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub, serve};
 //! # async fn example(health: Arc<dyn HealthSource>) -> Result<(), Box<dyn std::error::Error>> {
 //! # let (_, catalog) = tokio::sync::watch::channel(Arc::new(market_model::InstrumentCatalog::default()));
 //! let metrics = ApiMetrics::noop(); // or ApiMetrics::register(&recorder)
@@ -16,7 +16,7 @@
 //! let sink = hub.sink(); // give it to the pipeline's fan-out
 //! let state = ApiState {
 //!     latest, hub, health, catalog, metrics,
-//!     control: Arc::new(NoAccounts), metrics_text: Arc::new(String::new), sim: true, clock: Arc::new(market_model::SystemClock), api_key: None,
+//!     control: Arc::new(NoAccounts), operations: Arc::new(NoOperations), metrics_text: Arc::new(String::new), sim: true, clock: Arc::new(market_model::SystemClock), api_key: None,
 //! };
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! serve(listener, state, ApiConfig::default(), tokio_util::sync::CancellationToken::new()).await?;
@@ -32,6 +32,7 @@ mod hub;
 mod latest;
 mod metrics;
 mod openapi;
+mod operations;
 mod page;
 mod router;
 mod routes;
@@ -50,5 +51,8 @@ pub use error::ApiError;
 pub use hub::{ApiSink, SlowPolicy, StreamHub, StreamMetrics, StreamStats};
 pub use latest::{LatestValue, LatestValues, ValueCounts};
 pub use metrics::ApiMetrics;
+pub use operations::{
+    LoginAnswer, NewAccount, NoOperations, Operation, OperationError, OperationFuture, Operations, WishBody,
+};
 pub use server::serve;
 pub use state::{ApiConfig, ApiKey, ApiState, HealthSource, StreamConfig};

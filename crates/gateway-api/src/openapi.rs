@@ -10,9 +10,9 @@ pub(crate) async fn document() -> Json<Value> {
 }
 
 fn build() -> Value {
-    let described = ROUTES.iter().filter(|route| !route.summary.is_empty());
+    let described = ROUTES.iter().filter(|route| is_public(route));
     let paths: Map<String, Value> =
-        described.map(|route| (route.path.to_owned(), operation(route))).collect();
+        described.map(|route| (route.path.to_owned(), operations(route))).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -35,7 +35,7 @@ fn build() -> Value {
                     "properties": {
                         "status": { "const": "error" },
                         "error_type": {
-                            "enum": ["InputException", "DataException", "TokenException", "PermissionException", "GeneralException"],
+                            "enum": ["InputException", "DataException", "TokenException", "PermissionException", "NetworkException", "GeneralException"],
                         },
                         "message": { "type": "string" },
                     },
@@ -45,7 +45,18 @@ fn build() -> Value {
     })
 }
 
-fn operation(route: &Route) -> Value {
+fn is_public(route: &Route) -> bool {
+    route.methods.iter().any(|(_, summary)| !summary.is_empty())
+}
+
+fn operations(route: &Route) -> Value {
+    let operations = route.methods.iter();
+    let operations =
+        operations.map(|&(method, summary)| (method.to_owned(), operation(route, method, summary)));
+    Value::Object(operations.collect())
+}
+
+fn operation(route: &Route, method: &str, summary: &str) -> Value {
     let parameters: Vec<Value> = parameters(route.path).into_iter().map(Parameter::into_value).collect();
     let failure = |description: &str| {
         let schema = json!({ "schema": { "$ref": "#/components/schemas/Error" } });
@@ -66,8 +77,8 @@ fn operation(route: &Route) -> Value {
     if route.path == "/readyz" {
         responses.insert("503".to_owned(), json!({ "description": "Not ready; `missing` says why." }));
     }
-    let mut operation = json!({ "summary": route.summary, "parameters": parameters });
-    if let Some(schema) = body(route.path) {
+    let mut operation = json!({ "summary": summary, "parameters": parameters });
+    if let Some(schema) = body(method, route.path) {
         operation["requestBody"] =
             json!({ "required": true, "content": { "application/json": { "schema": schema } } });
     }
@@ -76,17 +87,31 @@ fn operation(route: &Route) -> Value {
         operation["security"] = json!([{ "api_key": [] }]);
     }
     operation["responses"] = Value::Object(responses);
-    json!({ route.method: operation })
+    operation
 }
 
 /// What a command is sent with.
-fn body(path: &str) -> Option<Value> {
+fn body(method: &str, path: &str) -> Option<Value> {
     let object = |properties: Value, required: &[&str]| json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required });
-    match path {
-        "/v1/accounts/{account}/access_token" => {
+    let text = || json!({ "type": "string" });
+    match (method, path) {
+        ("post", "/v1/accounts") => {
+            let properties = json!({
+                "name": text(), "api_key": text(), "api_secret": text(), "user_id": text(), "rest_url": text(),
+                "ticker_url": text(), "weight": { "type": "integer", "minimum": 0 }, "simulated": { "type": "boolean" },
+            });
+            Some(object(properties, &["name", "api_key"]))
+        }
+        ("post", "/v1/subscriptions") | ("put", "/v1/subscriptions/{id}") => {
+            let properties = json!({
+                "wish": text(), "owner": text(), "account": text(), "priority": { "type": "integer" },
+            });
+            Some(object(properties, &["wish"]))
+        }
+        (_, "/v1/accounts/{account}/access_token") => {
             Some(object(json!({ "access_token": { "type": "string" } }), &["access_token"]))
         }
-        "/v1/accounts/{account}/reconnect" => {
+        (_, "/v1/accounts/{account}/reconnect") => {
             Some(object(json!({ "connection": { "type": "integer", "minimum": 0, "maximum": 255 } }), &[]))
         }
         _ => None,
@@ -106,7 +131,7 @@ impl Parameter {
             "in": self.place,
             "required": self.place == "path",
             "description": self.description,
-            "schema": { "type": if self.name == "around" { "integer" } else { "string" } },
+            "schema": { "type": if matches!(self.name, "around" | "limit" | "version") { "integer" } else { "string" } },
         })
     }
 }
@@ -126,7 +151,33 @@ fn parameters(path: &str) -> Vec<Parameter> {
         "/v1/ticks/{symbol}" => {
             vec![path_parameter("symbol", "An instrument token, or EXCHANGE:TRADINGSYMBOL.")]
         }
-        "/v1/accounts/{account}/access_token" | "/v1/accounts/{account}/reconnect" => {
+        "/v1/underlyings/{underlying}/strikes" => vec![
+            path_parameter("underlying", "The name derivatives carry, such as NIFTY."),
+            query("expiry", "YYYY-MM-DD; the nearest one when absent."),
+            query("around", "This many strikes on each side of the one at the money; all when absent."),
+        ],
+        "/v1/instruments" => vec![
+            query("search", "Parts of a symbol or a name, separated by blanks."),
+            query("limit", "At most this many, 20 when absent."),
+        ],
+        "/v1/instruments/{symbol}" => vec![
+            path_parameter("symbol", "An instrument token, or EXCHANGE:TRADINGSYMBOL."),
+            query("as_of", "YYYY-MM-DD; today when absent."),
+        ],
+        "/v1/subscriptions/{id}" => vec![
+            path_parameter("id", "The wish's number."),
+            query("version", "The version seen; needed to change a wish."),
+        ],
+        "/v1/plan" => vec![query("symbol", "An instrument token, or EXCHANGE:TRADINGSYMBOL.")],
+        "/kite/callback" => vec![
+            query("status", "success, or why not."),
+            query("request_token", "Is exchanged for the day's access token, once."),
+            query("state", "What the login address carried."),
+        ],
+        "/v1/accounts/{account}"
+        | "/v1/accounts/{account}/login"
+        | "/v1/accounts/{account}/access_token"
+        | "/v1/accounts/{account}/reconnect" => {
             vec![path_parameter("account", "The account's name in the configuration.")]
         }
         "/v1/stream" => vec![policy(), query("format", "json (default) or msgpack."), key()],
@@ -145,17 +196,19 @@ mod tests {
     fn every_path_parameter_is_described_and_every_public_route_is_listed() {
         let document = build();
         let paths = document["paths"].as_object().unwrap();
-        for route in ROUTES.iter().filter(|route| !route.summary.is_empty()) {
-            let operation = &paths[route.path][route.method];
-            let in_path = route.path.matches('{').count();
-            let described = operation["parameters"].as_array().unwrap().iter();
-            let described: Vec<_> = described.filter(|parameter| parameter["in"] == "path").collect();
-            assert_eq!(described.len(), in_path, "{}", route.path);
-            for parameter in described {
-                assert!(route.path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())));
+        for route in ROUTES.iter().filter(|route| is_public(route)) {
+            for (method, _) in route.methods {
+                let operation = &paths[route.path][method];
+                let in_path = route.path.matches('{').count();
+                let described = operation["parameters"].as_array().unwrap().iter();
+                let described: Vec<_> = described.filter(|parameter| parameter["in"] == "path").collect();
+                assert_eq!(described.len(), in_path, "{}", route.path);
+                for parameter in described {
+                    assert!(route.path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())));
+                }
+                assert_eq!(operation.get("security").is_some(), route.protected, "{}", route.path);
             }
-            assert_eq!(operation.get("security").is_some(), route.protected, "{}", route.path);
         }
-        assert_eq!(paths.len(), ROUTES.iter().filter(|route| !route.summary.is_empty()).count());
+        assert_eq!(paths.len(), ROUTES.iter().filter(|route| is_public(route)).count());
     }
 }

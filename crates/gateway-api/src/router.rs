@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use market_model::InstrumentCatalog;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Refusal;
 use crate::routes::{ROUTES, Route};
 use crate::state::{ApiConfig, ApiState};
-use crate::{answers, control, events, openapi, page, stream};
+use crate::{answers, control, events, openapi, operations, page, stream};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -46,6 +46,22 @@ pub(crate) fn router(door: Arc<Door>) -> Router {
         .route("/v1/underlyings", get(answers::underlyings))
         .route("/v1/chain/{underlying}", get(answers::chain))
         .route("/v1/ticks/{symbol}", get(answers::tick))
+        .route("/kite/callback", get(operations::callback))
+        .route("/v1/underlyings/{underlying}/strikes", get(operations::strikes))
+        .route("/v1/instruments", get(operations::search))
+        .route("/v1/instruments/changes", get(operations::changes))
+        .route("/v1/instruments/refresh", post(operations::refresh_instruments))
+        .route("/v1/instruments/{symbol}", get(operations::instrument))
+        .route("/v1/accounts", get(operations::list_accounts).post(operations::add_account))
+        .route("/v1/accounts/{account}", delete(operations::remove_account))
+        .route("/v1/accounts/{account}/login", get(operations::login))
+        .route("/v1/subscriptions", get(operations::subscriptions).post(operations::add_subscription))
+        .route(
+            "/v1/subscriptions/{id}",
+            put(operations::change_subscription).delete(operations::remove_subscription),
+        )
+        .route("/v1/plan", get(operations::plan))
+        .route("/v1/instances", get(operations::instances))
         .route("/v1/accounts/{account}/access_token", put(control::renew_token))
         .route("/v1/accounts/{account}/reconnect", post(control::reconnect))
         .route("/v1/stream", get(stream::open))

@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::hub::StreamHub;
 use crate::latest::LatestValues;
 use crate::metrics::ApiMetrics;
+use crate::operations::Operations;
 
 /// Everything the routes read.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct ApiState {
     pub health: Arc<dyn HealthSource>,
     /// Carries out an operator's commands.
     pub control: Arc<dyn FeedControl>,
+    /// Carries out what concerns more than the feed.
+    pub operations: Arc<dyn Operations>,
     /// What `/metrics` says, in Prometheus' text format.
     pub metrics_text: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether any account is simulated.

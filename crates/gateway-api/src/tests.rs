@@ -2,6 +2,7 @@
 
 mod control;
 mod http;
+mod operations;
 mod stream;
 
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fixture::{Market, NOW};
 use crate::{
     ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, ControlError, FeedControl, HealthSource,
-    LatestValues, StreamHub, serve,
+    LatestValues, Operation, OperationError, OperationFuture, Operations, StreamHub, serve,
 };
 
 /// Far longer than anything takes; reached only by a broken test.
@@ -81,6 +82,22 @@ impl FeedControl for FakeControl {
 }
 
 /// A door on a free port. Dropping it closes everything.
+/// Answers with what it was asked, or as it is told to.
+#[derive(Default)]
+struct FakeOperations {
+    asked: Mutex<Vec<Operation>>,
+    refusal: Mutex<Option<OperationError>>,
+}
+
+impl Operations for FakeOperations {
+    fn carry_out(&self, operation: Operation) -> OperationFuture {
+        let answer = json!({ "account": "main", "url": "https://kite.example/login?v=3" });
+        self.asked.lock().unwrap().push(operation);
+        let refusal = self.refusal.lock().unwrap().clone();
+        Box::pin(async move { refusal.map_or(Ok(answer), Err) })
+    }
+}
+
 struct Served {
     address: SocketAddr,
     market: Market,
@@ -88,6 +105,7 @@ struct Served {
     hub: Arc<StreamHub>,
     health: Arc<FakeHealth>,
     control: Arc<FakeControl>,
+    operations: Arc<FakeOperations>,
     catalog: watch::Sender<Arc<InstrumentCatalog>>,
     shutdown: CancellationToken,
     server: JoinSet<Result<(), ApiError>>,
@@ -126,12 +144,14 @@ impl Served {
         let hub = StreamHub::new(latest.clone(), setup.metrics.stream.clone());
         let health = Arc::new(FakeHealth::default());
         let control = Arc::new(FakeControl::default());
+        let operations = Arc::new(FakeOperations::default());
         let (catalog, catalog_seen) = watch::channel(market.catalog.clone());
         let state = ApiState {
             latest,
             hub: hub.clone(),
             health: health.clone(),
             control: control.clone(),
+            operations: operations.clone(),
             metrics_text: Arc::new(|| "ticks_total 7\n".to_owned()),
             sim: true,
             catalog: catalog_seen,
@@ -144,7 +164,18 @@ impl Served {
         let shutdown = CancellationToken::new();
         let mut server = JoinSet::new();
         server.spawn(serve(listener, state, setup.config, shutdown.clone()));
-        Self { address, sink: hub.sink(), market, hub, health, control, catalog, shutdown, server }
+        Self {
+            address,
+            sink: hub.sink(),
+            market,
+            hub,
+            health,
+            control,
+            operations,
+            catalog,
+            shutdown,
+            server,
+        }
     }
 
     async fn get(&self, path: &str) -> Answer {

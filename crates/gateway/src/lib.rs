@@ -20,6 +20,7 @@
 
 mod adapters;
 mod build;
+pub mod cli;
 pub mod config;
 mod control;
 pub mod desired;

@@ -26,13 +26,13 @@ mod text;
 mod tls;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kite_wire::TextMessage;
 use market_model::{
     Clock, ConnectionId, DisconnectReason, FeedEvent, Sessions, Subscription, SubscriptionChange,
-    SubscriptionSet, SubscriptionState,
+    SubscriptionSet, SubscriptionState, UnixNanos,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -165,6 +165,7 @@ impl Ticker {
             paces: (0..connections).map(|_| Mutex::new(Pace::new(handshakes))).collect(),
             profile: Mutex::default(),
             started: Instant::now(),
+            resumes_after: OnceLock::new(),
             recycler: TickRecycler::default(),
             rotation_phase: (seed >> 11) as f64 / (1u64 << 53) as f64,
             metrics,
@@ -212,6 +213,15 @@ impl Ticker {
     #[must_use]
     pub fn with_rate_profile(self, profile: RateProfile) -> Self {
         *self.shared.profile.lock().unwrap_or_else(PoisonError::into_inner) = profile;
+        self
+    }
+
+    /// Takes over from another process, which streamed this account until `at`: what came between then and the first
+    /// frame of each connection is told as a [`Gap`](market_model::Gap).
+    #[must_use]
+    pub fn resume_after(self, at: UnixNanos) -> Self {
+        // A second call has nothing to add: the first hole contains the later one.
+        let _ = self.shared.resumes_after.set(at);
         self
     }
 

@@ -50,7 +50,7 @@ mod symbols;
 mod ticker;
 mod truth;
 
-pub use clock::SimClock;
+pub use clock::{ClockRunsForward, SimClock};
 pub use config::{App, Limits, LoadConfig, MarketConfig, Sessions, SimConfig, WholeMarket};
 pub use error::SimError;
 pub use fault::{Door, Fault, FaultId, FaultPlan, Target, fault_script};

@@ -57,6 +57,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/quote/ohlc", get(quotes::ohlc))
         .route("/quote/ltp", get(quotes::ltp))
         .route("/sim/status", get(sim::status))
+        .route("/sim/clock", get(sim::clock).post(sim::set_clock))
         .route("/sim/truth", get(sim::truth))
         .route("/sim/sent", get(sim::sent))
         .route("/sim/faults", get(faults::list).post(faults::add).delete(faults::clear))

@@ -56,7 +56,7 @@ pub struct Simulator {
 pub(crate) struct Shared {
     pub(crate) config: SimConfig,
     pub(crate) admitted: mpsc::Sender<Admitted>,
-    clock: SimClock,
+    pub(crate) clock: SimClock,
     pub(crate) faults: Faults,
     pub(crate) ledgers: Ledgers,
     engine: Mutex<Engine>,
@@ -76,7 +76,7 @@ impl Shared {
 
     /// How long `simulated` is in real time.
     pub(crate) fn real(&self, simulated: Duration) -> Duration {
-        simulated.div_f64(self.config.speed)
+        simulated.div_f64(self.clock.speed())
     }
 
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -131,7 +131,7 @@ impl Simulator {
         let (sender, admitted) = mpsc::channel(ADMITTED_QUEUE);
         let accounts = Accounts::new(config.apps.clone(), config.limits.clone(), config.seed, now);
         let accounts = Arc::new(Mutex::new(accounts));
-        let faults = Faults::new(clock, Stream::new(config.seed, FAULTS), Arc::clone(&accounts));
+        let faults = Faults::new(clock.clone(), Stream::new(config.seed, FAULTS), Arc::clone(&accounts));
         faults.add_all(config.faults.clone())?;
         let sent = Arc::new(Mutex::new(SentLog::new(config.sent_history)));
         let shared = Shared {
@@ -156,7 +156,7 @@ impl Simulator {
 
     /// Simulated time, for whoever must agree with the simulator on what time it is.
     pub fn clock(&self) -> SimClock {
-        self.shared.clock
+        self.shared.clock.clone()
     }
 
     /// What goes wrong: for tests that hand in faults themselves.

@@ -8,17 +8,23 @@ use crate::routes::ROUTES;
 async fn every_route_of_the_table_is_served_and_numbered() {
     let served = Served::new().await;
     for route in ROUTES {
-        let path = route.path.replace("{underlying}", "NIFTY").replace("{symbol}", "NSE:M%26M");
-        let method = route.method.to_uppercase();
-        let answer = served.send(&method, &path, &[]).await;
-        assert_ne!(answer.json_or_null()["error_type"], "GeneralException", "{path}");
-        assert!(answer.headers.contains_key("x-request-id"), "{path}");
-        let answer = served.send("DELETE", &path, &[]).await;
+        let path = filled(route.path);
+        for (method, _) in route.methods {
+            let answer = served.send(&method.to_uppercase(), &path, &[]).await;
+            assert_ne!(answer.json_or_null()["error_type"], "GeneralException", "{method} {path}");
+            assert!(answer.headers.contains_key("x-request-id"), "{path}");
+        }
+        let answer = served.send("PATCH", &path, &[]).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(answer.json()["error_type"], "GeneralException");
     }
     let answer = served.get("/v2/nothing").await;
     assert_eq!((answer.status.as_u16(), answer.json()["status"].clone()), (404, json!("error")));
+}
+
+/// A path of a route, with something in place of its parameters.
+fn filled(path: &str) -> String {
+    path.replace("{underlying}", "NIFTY").replace("{symbol}", "NSE:M%26M")
 }
 
 impl Answer {
@@ -121,11 +127,12 @@ async fn a_configured_key_is_asked_for_everywhere_but_at_the_open_routes() {
     let api_key = Some(ApiKey::new("k3y").unwrap());
     let served = Served::with(Setup { api_key, ..Setup::default() }).await;
     for route in ROUTES {
-        let path = route.path.replace("{underlying}", "NIFTY").replace("{symbol}", "256265");
-        let answer = served.send(&route.method.to_uppercase(), &path, &[]).await;
-        let refused = answer.json_or_null()["error_type"] == "TokenException";
-        // The stream is a handshake first; its own tests show that it asks.
-        assert_eq!(refused, route.protected && route.path != "/v1/stream", "{path}");
+        for (method, _) in route.methods {
+            let answer = served.send(&method.to_uppercase(), &filled(route.path), &[]).await;
+            let refused = answer.json_or_null()["error_type"] == "TokenException";
+            // The stream is a handshake first; its own tests show that it asks.
+            assert_eq!(refused, route.protected && route.path != "/v1/stream", "{method} {}", route.path);
+        }
     }
     for (name, value, status) in [
         ("x-api-key", "k3y", 200),

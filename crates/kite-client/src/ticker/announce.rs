@@ -5,12 +5,24 @@ use std::time::Duration;
 use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, RateCollapse, Silence, TokenLoss, UnixNanos};
 use tokio::time::Instant;
 
-use crate::ticker::connection::Connection;
+use crate::ticker::connection::{Connection, Shared};
 use crate::ticker::rate::RateNews;
 use crate::ticker::status::ConnectionState;
 
+/// A connection that first stands later than this after the start carries wishes that nobody carried before.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
 /// Holes of single instruments in one event.
 const MOST_GAPS: usize = 500;
+
+// === impl Shared ===
+
+impl Shared {
+    /// Until when somebody else carried what a connection carries that stands for the first time.
+    fn taken_over_from(&self) -> Option<UnixNanos> {
+        self.resumes_after.get().copied().filter(|_| self.started.elapsed() < TAKE_OVER)
+    }
+}
 
 // === impl Connection ===
 
@@ -45,6 +57,7 @@ impl Connection {
             self.shared.metrics.reconnects.increment(1);
             FeedEvent::Reconnected { connection, at, attempts }
         } else {
+            self.hole_from = self.hole_from.or_else(|| self.shared.taken_over_from());
             FeedEvent::Connected { connection, at }
         };
         self.outlet.control(event, at);

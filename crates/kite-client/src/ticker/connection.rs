@@ -1,6 +1,6 @@
 //! One connection for as long as the ticker runs: dialling, waiting, giving way to a new token.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) profile: Mutex<RateProfile>,
     pub(crate) recycler: TickRecycler,
     pub(crate) started: Instant,
+    /// Until when somebody else streamed this account, if anybody did.
+    pub(crate) resumes_after: OnceLock<UnixNanos>,
     /// Where in the time between two rotations this account's come, from 0 to 1.
     pub(crate) rotation_phase: f64,
     pub(crate) metrics: TickerMetrics,

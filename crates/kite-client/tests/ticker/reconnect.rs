@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use kite_client::ConnectionState;
-use market_model::Mode;
+use market_model::{Mode, UnixNanos};
 
-use crate::rig::{Rig, config};
+use crate::rig::{Rig, config, login};
 
 #[tokio::test(start_paused = true)]
 async fn a_reconnect_restores_modes_and_tells_the_hole() {
@@ -35,6 +35,18 @@ async fn a_reconnect_restores_modes_and_tells_the_hole() {
     peer.ticks(&[(1, Mode::Full)]).await;
     rig.expect(&["ticks 0 1:full 3:ltp", "ticks 0 1:full", "token gaps 0 Disconnected 1:0..1500 ms"]).await;
     assert_eq!(rig.elapsed(), Duration::from_secs(2), "one second after the connection stood");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_between_two_owners_is_a_hole() {
+    let mut rig =
+        Rig::start_made(config(), Some(login(1)), |ticker| ticker.resume_after(UnixNanos::from_secs(-3)));
+    rig.want(&[(1, Mode::Full)]);
+    let mut peer = rig.kite.accept().await;
+    peer.carries(&[(1, Mode::Full)]).await;
+    peer.ticks(&[(1, Mode::Full)]).await;
+    rig.expect(&["connected 0", "gap 0 Disconnected -3000..0 ms tokens None lost None", "ticks 0 1:full"])
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use axum::response::Response;
 use market_model::{DepthLevel, InstrumentToken, Price, Tick, TickBody};
 use serde_json::{Map, Value, json};
 
-use super::{Refused, query, required, value};
-use crate::clock::ist_text;
+use super::{Refused, form, query, required, success, value};
+use crate::clock::{from_ist, ist_text};
 use crate::ledger::Ledger;
 use crate::server::Shared;
 use crate::truth;
@@ -52,7 +52,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "sim": true,
         "time": ist_text(now),
         "seed": shared.config.seed,
-        "speed": shared.config.speed,
+        "speed": shared.clock.speed(),
         "instruments": engine.market.listing().instruments.len(),
         "replay": replay,
         "connections": connections,
@@ -61,6 +61,40 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "frames_sent_total": frames,
         "packets_sent_total": packets,
     })))
+}
+
+/// `GET /sim/clock`.
+pub(super) async fn clock(State(shared): State<Arc<Shared>>) -> Response {
+    success(json!({ "time": ist_text(shared.now()), "speed": shared.clock.speed() }))
+}
+
+/// `POST /sim/clock`, a form: `at=YYYY-MM-DD hh:mm:ss` in India puts the clock forward, `speed=60` passes a minute each
+/// second. Prices, listing, sessions and tokens follow.
+pub(super) async fn set_clock(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let fields = form(request).await?;
+    let (at, speed) = (value(&fields, "at"), value(&fields, "speed"));
+    let at = match at.map(str::parse::<jiff::civil::DateTime>) {
+        None => None,
+        Some(Ok(at)) => Some(from_ist(at)),
+        Some(Err(_)) => {
+            return Err(Refused::input("Invalid `at`: write `2026-11-23 09:14:00`, the time in India."));
+        }
+    };
+    let speed = match speed.map(str::parse::<f64>) {
+        None => None,
+        Some(Ok(speed)) if speed > 0.0 && speed <= 1e6 => Some(speed),
+        Some(_) => return Err(Refused::input("Invalid `speed`: above 0 and at most 1000000.")),
+    };
+    if let Some(at) = at {
+        shared.clock.put_forward(at).map_err(|error| Refused::input(error.to_string()))?;
+    }
+    if let Some(speed) = speed {
+        shared.clock.set_speed(speed);
+    }
+    Ok(clock(State(shared)).await)
 }
 
 /// `GET /sim/truth?underlying=NIFTY`: what the market's prices are made from.
