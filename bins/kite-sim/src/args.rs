@@ -1,6 +1,6 @@
 //! The command line, and what is printed at the start.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,10 +84,19 @@ pub(crate) struct Args {
     #[arg(long)]
     no_rate_limits: bool,
 
+    /// Addresses that orders may come from, with commas between them; empty for an app that has registered none. Orders
+    /// from elsewhere are refused as since April 2026.
+    #[arg(long, value_name = "ADDRESSES", num_args = 0..=1, default_missing_value = "", value_parser = addresses)]
+    order_addresses: Option<Addresses>,
+
     /// Remember the last COUNT packets of each token for GET /sim/sent?token=...
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     sent_history: usize,
 }
+
+/// A list, because a vector would be one value of a repeated argument.
+#[derive(Debug, Clone)]
+struct Addresses(Vec<IpAddr>);
 
 /// What kind of load.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -170,10 +179,17 @@ impl Args {
         };
         config.market.strikes_each_side = self.strikes;
         config.limits.rate_limits = !self.no_rate_limits;
+        config.limits.order_addresses = self.order_addresses.map(|Addresses(list)| list);
         config.limits.connections = self.connections;
         config.limits.tokens_per_connection = self.tokens_per_connection;
         Ok(config)
     }
+}
+
+fn addresses(text: &str) -> Result<Addresses, String> {
+    let address = |part: &str| part.trim().parse().map_err(|_| format!("`{part}` is not an IP address"));
+    let parts = text.split(',').filter(|part| !part.trim().is_empty());
+    parts.map(address).collect::<Result<_, _>>().map(Addresses)
 }
 
 fn instant(text: &str) -> Result<UnixNanos, String> {

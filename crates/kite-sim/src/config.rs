@@ -1,5 +1,6 @@
 //! Everything a simulator can be told, as plain data.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use market_model::UnixNanos;
@@ -78,8 +79,12 @@ pub struct Limits {
     pub quote_per_second: u32,
     /// Historical candles, per second and API key.
     pub historical_per_second: u32,
+    /// Order requests, per second and API key.
+    pub orders_per_second: u32,
     /// Everything else, per second and API key.
     pub other_per_second: u32,
+    /// Where orders may come from; `None` does not look, an empty list is an app without a registered address.
+    pub order_addresses: Option<Vec<IpAddr>>,
     /// Ticker connections per API key.
     pub connections: usize,
     /// Tokens per ticker connection.
@@ -261,7 +266,9 @@ impl Default for Limits {
             rate_limits: true,
             quote_per_second: 1,
             historical_per_second: 3,
+            orders_per_second: 10,
             other_per_second: 10,
+            order_addresses: None,
             connections: 3,
             tokens_per_connection: 3000,
             quote_instruments: 500,

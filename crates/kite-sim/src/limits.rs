@@ -15,6 +15,8 @@ pub(crate) enum Class {
     Quote,
     /// Candles.
     Historical,
+    /// Placing, modifying and cancelling orders.
+    Orders,
     /// Everything else.
     Other,
 }
@@ -41,6 +43,7 @@ impl RateLimiter {
         let limit = match class {
             Class::Quote => self.limits.quote_per_second,
             Class::Historical => self.limits.historical_per_second,
+            Class::Orders => self.limits.orders_per_second,
             Class::Other => self.limits.other_per_second,
         };
         let now = Instant::now();
@@ -66,6 +69,7 @@ mod tests {
         assert_eq!(admitted(&mut limiter, 0, Class::Quote), 1);
         assert_eq!(admitted(&mut limiter, 0, Class::Historical), 3);
         assert_eq!(admitted(&mut limiter, 0, Class::Other), 10);
+        assert_eq!(admitted(&mut limiter, 0, Class::Orders), 10);
         assert_eq!(admitted(&mut limiter, 1, Class::Quote), 1);
         tokio::time::advance(Duration::from_millis(999)).await;
         assert_eq!(admitted(&mut limiter, 0, Class::Quote), 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::{HeaderMap, StatusCode, Uri, header};
 use kite_wire::rest::{ErrorBody, Success};
 use serde::Serialize;
@@ -15,13 +15,18 @@ use crate::limits::Class;
 use crate::server::Shared;
 use crate::{door, ticker};
 
+mod books;
 mod faults;
+mod funds;
 mod historical;
 mod instruments;
 mod login;
+mod margins;
+mod portfolio;
 mod quotes;
 mod session;
 mod sim;
+mod triggers;
 mod user;
 
 pub(crate) use instruments::Dumps;
@@ -50,7 +55,35 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/user/profile", get(user::profile))
         .route("/user/margins", get(user::margins))
         .route("/user/margins/{segment}", get(user::margins_of))
+        .route("/user/profile/full", get(user::full_profile))
+        .route("/orders", get(books::empty))
+        .route("/orders/{order}", get(books::unknown).post(books::refuse))
+        .route("/orders/{order}/{id}", put(books::refuse).delete(books::refuse))
+        .route("/orders/{order}/trades", get(books::unknown))
+        .route("/trades", get(books::empty))
+        .route("/portfolio/holdings", get(portfolio::holdings))
+        .route("/portfolio/holdings/summary", get(portfolio::summary))
+        .route("/portfolio/holdings/compact", get(portfolio::compact))
+        .route("/portfolio/holdings/auctions", get(portfolio::auctions))
+        .route("/portfolio/holdings/authorise", post(portfolio::authorise))
+        .route("/portfolio/positions", get(portfolio::positions))
+        .route("/margins/orders", post(margins::orders))
+        .route("/margins/basket", post(margins::basket))
+        .route("/charges/orders", post(margins::contract_note))
+        .route("/gtt/triggers", get(triggers::gtts))
+        .route("/gtt/triggers/{id}", get(triggers::gtt))
+        .route("/alerts", get(triggers::alerts))
+        .route("/alerts/{uuid}", get(triggers::alert))
+        .route("/alerts/{uuid}/history", get(triggers::alert_history))
+        .route("/mf/orders", get(funds::orders))
+        .route("/mf/orders/{id}", get(funds::order_of))
+        .route("/mf/sips", get(funds::sips))
+        .route("/mf/sips/{id}", get(funds::sip_of))
+        .route("/mf/holdings", get(funds::holdings))
+        .route("/mf/holdings/{isin}", get(funds::holding_of))
+        .route("/mf/instruments", get(funds::instruments))
         .route("/instruments", get(instruments::all))
+        .route("/instruments/trigger_range/{side}", get(books::trigger_range))
         .route("/instruments/{exchange}", get(instruments::of_exchange))
         .route("/instruments/historical/{token}/{interval}", get(historical::candles))
         .route("/quote", get(quotes::full))

@@ -1,6 +1,6 @@
 //! One listener for REST and ticker, the tasks behind it, and their end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,10 @@ pub struct Simulator {
     tls: Option<Arc<Tls>>,
     replay: Option<Replay>,
 }
+
+/// The address a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What every request and connection works on.
 #[derive(Debug)]
@@ -208,8 +212,9 @@ impl Simulator {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 accepted = open.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let client = Client { stream, tls: tls.clone(), shared: Arc::clone(&shared) };
+                    Ok((stream, from)) => {
+                        let peer = Peer(from.ip().to_canonical());
+                        let client = Client { stream, peer, tls: tls.clone(), shared: Arc::clone(&shared) };
                         clients.spawn(client.serve(router.clone(), shutdown.clone()));
                     }
                     Err(error) => {
@@ -303,6 +308,7 @@ async fn feed(shared: Arc<Shared>, shutdown: CancellationToken) {
 /// A connection that was accepted.
 struct Client {
     stream: TcpStream,
+    peer: Peer,
     tls: Option<Arc<Tls>>,
     shared: Arc<Shared>,
 }
@@ -312,7 +318,7 @@ struct Client {
 impl Client {
     /// Serves HTTP until the client leaves, the socket becomes a ticker connection, or shutdown.
     async fn serve(self, router: axum::Router, shutdown: CancellationToken) {
-        let Self { stream, tls, shared } = self;
+        let Self { stream, peer, tls, shared } = self;
         // Small frames must not wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "socket without nodelay");
@@ -340,7 +346,7 @@ impl Client {
         };
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADER_READ);
-        let service = TowerToHyperService::new(router);
+        let service = TowerToHyperService::new(router.layer(axum::Extension(peer)));
         let connection = http.serve_connection(TokioIo::new(socket), service).with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let served = tokio::select! {

@@ -33,6 +33,18 @@ fn the_official_python_client_receives_exactly_what_was_sent() {
 }
 
 #[test]
+fn the_official_python_client_reads_everything_there_is_to_read() {
+    let Some(python) = tool("KITE_TEST_PYTHON") else { return };
+    let mut config = SimConfig::default();
+    config.limits.order_addresses = Some(Vec::new());
+    let sim = Sim::start(config);
+    let script = repository().join("tests/clients/python_reads.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(sim.addr.to_string()).args(["simkey", "simtoken"]);
+    check_succeeds(&mut command, "0 mismatches");
+}
+
+#[test]
 fn the_official_javascript_client_receives_exactly_what_was_sent() {
     let (Some(node), Some(modules)) = (tool("KITE_TEST_NODE"), tool("KITE_TEST_NODE_MODULES")) else {
         return;

@@ -24,6 +24,24 @@ pub(super) async fn profile(
     Ok(success(profile_of(shared.accounts().app(caller.app))))
 }
 
+/// What the Go client's full profile shows.
+pub(super) async fn full_profile(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let caller = authorize(&shared, &headers, Class::Other)?;
+    let profile = profile_of(shared.accounts().app(caller.app));
+    Ok(success(json!({
+        "user_id": profile.user_id, "twofa_type": "totp", "user_name": profile.user_name, "user_type": profile.user_type,
+        "email": profile.email, "phone": "*0000", "broker": profile.broker,
+        "bank_accounts": [{ "name": "SIMULATED BANK", "branch": "", "account": "*0000" }],
+        "dp_ids": ["1208160000000001"], "products": profile.products, "order_types": profile.order_types,
+        "exchanges": profile.exchanges, "pan": "*000S", "user_shortname": profile.user_shortname, "avatar_url": null,
+        "tags": [], "password_timestamp": "1970-01-01 00:00:00", "twofa_timestamp": "1970-01-01 00:00:00",
+        "meta": { "poa": "physical", "silo": "", "account_blocks": [] },
+    })))
+}
+
 pub(super) async fn margins(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,

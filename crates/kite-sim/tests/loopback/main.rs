@@ -7,6 +7,7 @@ mod client;
 mod doors;
 mod faults;
 mod life;
+mod reads;
 mod rest;
 mod scale;
 mod ticker;
