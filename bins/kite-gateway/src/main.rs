@@ -1,8 +1,9 @@
 //! The gateway as one program: configuration, logging, runtime, build, run, exit code.
 
+mod args;
+mod commands;
 mod signals;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,23 +11,11 @@ use clap::Parser;
 use gateway::{Config, Gateway, ProcessEnv, StartError, logging};
 use market_model::SystemClock;
 
+use crate::args::Arguments;
+
 /// Wrong usage or configuration, as `sysexits.h` numbers it.
 const EXIT_CONFIG: u8 = 64;
 const EXIT_START: u8 = 1;
-
-/// A gateway for Zerodha's Kite Connect. Without an account it runs on its own simulated market.
-///
-/// Every setting is an environment variable or a line in the file; docs/configuration.md lists them.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// TOML file with settings; the environment wins over it.
-    #[arg(long, env = "GATEWAY_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Read the configuration, say what is wrong with it, and stop.
-    #[arg(long)]
-    check: bool,
-}
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -36,6 +25,16 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
+    if let Some(command) = &arguments.command {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        return match runtime {
+            Ok(runtime) => runtime.block_on(commands::run(&arguments, command)),
+            Err(error) => {
+                eprintln!("cannot start: {error}");
+                ExitCode::from(EXIT_START)
+            }
+        };
+    }
     let config = match Config::read(&ProcessEnv, arguments.config.as_deref()) {
         Ok(config) => config,
         Err(problems) => {

@@ -1,5 +1,7 @@
 //! What an operator may do to the feed: hand over a new token, ask for a reconnect.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,13 +14,17 @@ use serde_json::{Value, json};
 use crate::error::{Refusal, Success};
 use crate::router::Door;
 
+/// A token on its way to where it is used and kept.
+pub type Renewing<'a> = Pin<Box<dyn Future<Output = Result<(), ControlError>> + Send + 'a>>;
+
 /// The commands an operator has; the whole gateway carries them out.
 pub trait FeedControl: Send + Sync + 'static {
-    /// Takes `access_token` for `account`: its connections change over to it without a restart.
+    /// Takes `access_token` for `account`: its connections change over to it without a restart, and the next start knows
+    /// it.
     ///
     /// # Errors
     /// [`ControlError`] when there is no such account, or the text cannot be a token.
-    fn renew_token(&self, account: &str, access_token: &str) -> Result<(), ControlError>;
+    fn renew_token<'a>(&'a self, account: &'a str, access_token: &'a str) -> Renewing<'a>;
 
     /// Makes one connection of `account` anew, or all of them.
     ///
@@ -32,8 +38,8 @@ pub trait FeedControl: Send + Sync + 'static {
 pub struct NoAccounts;
 
 impl FeedControl for NoAccounts {
-    fn renew_token(&self, account: &str, _access_token: &str) -> Result<(), ControlError> {
-        Err(ControlError::UnknownAccount(account.to_owned()))
+    fn renew_token<'a>(&'a self, account: &'a str, _access_token: &'a str) -> Renewing<'a> {
+        Box::pin(async { Err(ControlError::UnknownAccount(account.to_owned())) })
     }
 
     fn reconnect(&self, account: &str, _connection: Option<u8>) -> Result<(), ControlError> {
@@ -85,7 +91,7 @@ pub(crate) async fn renew_token(
     let account = may_command(&door, &headers, account)?;
     // The parser's own words may quote the token.
     let Json(body) = body.map_err(|_| Refusal::input("send JSON: {\"access_token\": \"...\"}"))?;
-    door.state.control.renew_token(&account, body.access_token.trim())?;
+    door.state.control.renew_token(&account, body.access_token.trim()).await?;
     Ok(Success(json!({ "account": account })))
 }
 

@@ -96,6 +96,12 @@ impl Refusal {
         Self::input("the path must be percent-encoded UTF-8")
     }
 
+    /// Another instance answers that.
+    pub(crate) fn role() -> Self {
+        let message = "this instance does not serve the API, ask one with the role `api`".into();
+        Self { status: StatusCode::NOT_FOUND, error_type: "GeneralException", message }
+    }
+
     /// No such path.
     pub(crate) fn route() -> Self {
         let message = "no such path, see /openapi.json".into();

@@ -46,7 +46,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use control::{ControlError, FeedControl, NoAccounts};
+pub use control::{ControlError, FeedControl, NoAccounts, Renewing};
 pub use error::ApiError;
 pub use hub::{ApiSink, SlowPolicy, StreamHub, StreamMetrics, StreamStats};
 pub use latest::{LatestValue, LatestValues, ValueCounts};

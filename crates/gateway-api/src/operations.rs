@@ -149,19 +149,9 @@ pub struct WishBody {
     pub account: Option<String>,
 }
 
-/// What the broker's redirect says.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct LoginAnswer {
-    /// `success`, or why not.
-    #[serde(default)]
-    pub status: String,
-    /// To be exchanged once.
-    #[serde(default)]
-    pub request_token: String,
-    /// What [`Operation::LoginAddress`] sent along.
-    #[serde(default)]
-    pub state: String,
-}
+/// The query of the broker's redirect, as it came. Prints without its content.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginAnswer(pub String);
 
 /// Why an operation was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,7 +196,7 @@ impl std::fmt::Debug for NewAccount {
 
 impl std::fmt::Debug for LoginAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginAnswer").field("status", &self.status).finish_non_exhaustive()
+        f.write_str("LoginAnswer([redacted])")
     }
 }
 

@@ -93,6 +93,10 @@ async fn number_and_count(State(door): State<Arc<Door>>, request: Request, next:
 /// The streams look at the key themselves: a browser cannot send it in a header of theirs.
 async fn ask_for_key(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
+    let is_report = matches!(path, "/healthz" | "/readyz" | "/health" | "/metrics" | "/openapi.json");
+    if door.config.reports_only && !is_report {
+        return Refusal::role().into_response();
+    }
     let asks = ROUTES.get(Route::index_of(path)).is_some_and(|route| route.protected);
     let looks_itself = matches!(path, "/v1/stream" | "/v1/events");
     if asks && !looks_itself && !door.is_key_shown(request.headers()) {

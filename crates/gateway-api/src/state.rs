@@ -75,6 +75,8 @@ pub struct ApiConfig {
     pub drain_deadline: Duration,
     /// The streams.
     pub stream: StreamConfig,
+    /// Answers health and metrics only: an instance without the role of an API.
+    pub reports_only: bool,
 }
 
 /// How `/v1/stream` and `/v1/events` behave.
@@ -112,6 +114,7 @@ impl Default for ApiConfig {
             header_read_timeout: Duration::from_secs(10),
             drain_deadline: Duration::from_secs(5),
             stream: StreamConfig::default(),
+            reports_only: false,
         }
     }
 }

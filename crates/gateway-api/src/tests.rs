@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fixture::{Market, NOW};
 use crate::{
     ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, ControlError, FeedControl, HealthSource,
-    LatestValues, Operation, OperationError, OperationFuture, Operations, StreamHub, serve,
+    LatestValues, Operation, OperationError, OperationFuture, Operations, Renewing, StreamHub, serve,
 };
 
 /// Far longer than anything takes; reached only by a broken test.
@@ -66,11 +66,12 @@ impl FakeControl {
 }
 
 impl FeedControl for FakeControl {
-    fn renew_token(&self, account: &str, access_token: &str) -> Result<(), ControlError> {
-        if access_token.is_empty() {
-            return Err(ControlError::BadToken);
-        }
-        self.take(account, format!("token {access_token}"))
+    fn renew_token<'a>(&'a self, account: &'a str, access_token: &'a str) -> Renewing<'a> {
+        let taken = match access_token.is_empty() {
+            true => Err(ControlError::BadToken),
+            false => self.take(account, format!("token {access_token}")),
+        };
+        Box::pin(async { taken })
     }
 
     fn reconnect(&self, account: &str, connection: Option<u8>) -> Result<(), ControlError> {

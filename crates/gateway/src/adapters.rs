@@ -1,5 +1,7 @@
-//! Where two crates that do not know each other meet.
+//! Where two parts meet that do not know each other.
 
-pub(crate) mod catalog;
+pub(crate) mod broker;
+pub(crate) mod quotes;
 pub(crate) mod recorder;
 pub(crate) mod simulator;
+pub(crate) mod users;

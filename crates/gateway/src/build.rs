@@ -1,35 +1,56 @@
 //! The wiring: each part is made in reading order and handed to the next. Read this to learn who talks to whom.
 
+mod accounts;
 mod parts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use account_pool::{LifeConfig, LoginConfig, LoginDesk, TokenBoard, TokenFiles};
+use feed_control::{
+    FeedControl, FeedControlConfig, FeedControlInputs, FeedControlMetrics, StoreSync, StoreSyncConfig,
+};
 use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, LatestValues, StreamHub};
+use instrument_registry::{
+    RefreshConfig, Refresher, RefresherParts, Registry, RegistryMetrics, SqlHistory,
+};
 use kite_client::{TcpTls, TickerMetrics};
-use market_model::{Clock, SubscriptionSet};
+use market_model::Clock;
 use redis_fanout::RedisMetrics;
 use resilience::{ShutdownReport, Supervisor, SupervisorMetrics, TaskExit, TaskSpec};
+use sql_store::StoreMetrics;
+use sql_store::lease::{LeaseKeeper, SystemUptime};
+use subscription_store::SqlSubscriptionStore;
 use tick_pipeline::{Fanout, PipelineMetrics, SinkMetrics};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use self::parts::restart;
+
+use self::accounts::{directory, vault};
 use self::parts::{
-    Stages, calendar, listen, pipeline_config, rest_of, restart, serve_sink, sink_queue, spawn_recorder,
-    spawn_redis, start_simulator, ticker_config,
+    Stages, calendar, lease_config, listen, pipeline_config, serve_sink, sink_queue, spawn_recorder,
+    spawn_redis, ticker_config,
 };
+use crate::adapters::broker::Broker;
+use crate::adapters::quotes::NewestPrices;
+use crate::catalog::CatalogBoard;
 use crate::config::Config;
-use crate::control::Feeds;
+use crate::database;
 use crate::error::StartError;
-use crate::feed::{AccountFeed, FeedParts};
+use crate::feed::FeedParts;
+use crate::fleet::{Fleet, FleetParts};
 use crate::health::Health;
-use crate::instruments::{self, CatalogBoard};
 use crate::latency::LatencyWindow;
+use crate::link::Links;
 use crate::logging::Logging;
+use crate::operations::{Commands, Parts as OperationParts};
+use crate::ownership::{GuardedSink, Speakers};
 use crate::sessions;
-use crate::subscriptions::{Subscriptions, WishReport};
+use crate::standing::Standing;
 use crate::telemetry::Telemetry;
+use crate::tokens::TokenKeeper;
 
 /// A gateway that is wired and listens, and does nothing until [`Gateway::run`].
 pub struct Gateway {
@@ -52,36 +73,87 @@ impl Gateway {
         let calendar = calendar(&config)?;
         let listener = listen(config.listen).await?;
         let address = listener.local_addr()?;
-        let mut supervisor = Supervisor::new(SupervisorMetrics::register(&telemetry.recorder));
+        let mut supervisor = Supervisor::new(SupervisorMetrics::register(&*telemetry.recorder));
         let stages = Stages::add_to(&mut supervisor, config.shutdown_deadline);
 
-        // Accounts: the configured ones, or one on a simulated market of our own.
-        let (accounts, clock) = match config.accounts.is_empty() {
-            false => (config.accounts.clone(), clock),
-            true => start_simulator(&config, clock, &mut supervisor, &stages).await?,
-        };
+        // Durable state: a database that is down now is for the operator; one that goes down later is waited for.
+        let store_metrics = StoreMetrics::register(&*telemetry.recorder);
+        let url = config.database.as_ref().map(|url| url.expose());
+        let database = database::open(url, &config.data_dir, store_metrics).await?;
+        supervisor.spawn(TaskSpec::optional("database", stages.support), restart(), {
+            let database = database.clone();
+            move |stop| database::watch(database.clone(), stop)
+        });
+
+        // Accounts of every source; without any, one on a simulated market of our own.
+        let ticker = ticker_config(&config)?;
+        let connector = TcpTls::new(&ticker.extra_roots)
+            .map_err(|source| StartError::Roots { source })?
+            .with_sockets(ticker.sockets);
+        let book = vault(&config, &database).await?;
+        let (directory, clock) =
+            directory(&config, book.clone(), &connector, clock, &mut supervisor, &stages).await?;
+        let accounts = directory.accounts();
         let sim = accounts.iter().any(|account| account.simulated);
 
-        // Sinks: each has its own bounded queue and its own task.
-        let api_metrics = ApiMetrics::register(&telemetry.recorder);
+        // Tokens: how long each lives, and where it is kept.
+        let tokens = Arc::new(TokenBoard::new(clock.clone(), LifeConfig::default()));
+        let files = TokenFiles::within(&config.data_dir);
+        let keeper = Arc::new(TokenKeeper::new(tokens.clone(), files, book.clone(), clock.clone()));
+        supervisor.spawn(TaskSpec::optional("tokens", stages.support), restart(), {
+            let (tokens, keeper) = (tokens.clone(), keeper.clone());
+            move |stop| {
+                let (tokens, keeper) = (tokens.clone(), keeper.clone());
+                async move {
+                    tokio::join!(tokens.run(stop.cancelled()), keeper.run(&stop));
+                    TaskExit::Cancelled
+                }
+            }
+        });
+
+        // Leases: which accounts this instance may speak for.
+        let (names, local) = (watch::Sender::default(), watch::Sender::default());
+        let leases = LeaseKeeper::new(&database, lease_config(&config), names.subscribe(), SystemUptime);
+        let (instance, held) = (leases.id().clone(), leases.held());
+        let standing = Standing::new(&database, clock.clone(), local.subscribe(), held.clone());
+        let (slots, streamed_until) = (standing.slots(), standing.streamed_until());
+        if config.roles.feed {
+            supervisor.spawn_once(TaskSpec::critical("leases", stages.support), |stop| async move {
+                match leases.run(stop.cancelled()).await {
+                    Ok(()) => TaskExit::Cancelled,
+                    Err(error) => {
+                        warn!(%error, "leases are not given back, they run out by themselves");
+                        TaskExit::Cancelled
+                    }
+                }
+            });
+        }
+
+        // Sinks: each has its own bounded queue and its own task, and takes nothing from whose lease is lost.
+        let api_metrics = ApiMetrics::register(&*telemetry.recorder);
         let latest = Arc::new(LatestValues::new());
         let hub = StreamHub::new(latest.clone(), api_metrics.stream.clone());
+        let speakers = Speakers::default();
         let (mut fanout, mut queues) = (Fanout::new(), Vec::new());
         let api_queue = fanout.add_sink("api", sink_queue(&config));
-        let api_sink_metrics = SinkMetrics::register(&telemetry.recorder, "api");
+        let api_sink_metrics = SinkMetrics::register(&*telemetry.recorder, "api");
         queues.push(api_queue.clone());
         supervisor.spawn(TaskSpec::optional("sink/api", stages.sinks), restart(), {
-            let hub = hub.clone();
-            move |_| serve_sink(hub.sink(), api_queue.clone(), api_sink_metrics.clone())
+            let (hub, speakers) = (hub.clone(), speakers.clone());
+            move |_| {
+                let sink = GuardedSink::new(hub.sink(), speakers.clone());
+                serve_sink(sink, api_queue.clone(), api_sink_metrics.clone())
+            }
         });
         let redis = match &config.redis {
             None => None,
             Some(redis) => {
                 let queue = fanout.add_sink("redis", sink_queue(&config));
                 queues.push(queue.clone());
-                let sink_metrics = SinkMetrics::register(&telemetry.recorder, "redis");
-                let metrics = RedisMetrics::register(&telemetry.recorder);
-                Some(spawn_redis(redis, queue, (sink_metrics, metrics), &mut supervisor, &stages)?)
+                let sink_metrics = SinkMetrics::register(&*telemetry.recorder, "redis");
+                let metrics = RedisMetrics::register(&*telemetry.recorder);
+                let metrics = (sink_metrics, metrics);
+                Some(spawn_redis(redis, queue, metrics, speakers.clone(), &mut supervisor, &stages)?)
             }
         };
 
@@ -93,8 +165,28 @@ impl Gateway {
             move |stop| sessions::follow(calendar.clone(), clock.clone(), sessions.clone(), stop)
         });
 
-        // Feeds: one ticker and one pipeline worker per account.
+        // Instruments: the day's dump, kept for every later question about that day.
+        let broker = Broker { directory: directory.clone(), tokens: tokens.clone(), connector };
+        let (registry, requests) = Registry::new();
+        let history = Arc::new(SqlHistory::new(database.clone()));
+        let refresher = Refresher::new(RefresherParts {
+            registry: registry.clone(),
+            requests,
+            source: broker.clone(),
+            history: history.clone(),
+            clock: clock.clone(),
+            calendar,
+            config: RefreshConfig::default(),
+            metrics: RegistryMetrics::register(&*telemetry.recorder),
+        });
+        supervisor.spawn_once(TaskSpec::critical("instruments", stages.sources), |stop| refresher.run(stop));
         let catalog = CatalogBoard::new();
+        supervisor.spawn(TaskSpec::optional("catalog", stages.sources), restart(), {
+            let (catalog, registry) = (catalog.clone(), registry.clone());
+            move |stop| catalog.clone().follow(registry.clone(), stop)
+        });
+
+        // Feeds: one ticker and one pipeline worker for each account whose lease is held.
         let recording = match &config.record {
             None => None,
             Some(record) => Some(spawn_recorder(
@@ -108,11 +200,8 @@ impl Gateway {
             )?),
         };
         let (tap, recording) = recording.unzip();
-        let ticker = ticker_config(&config)?;
-        let connector = TcpTls::new(&ticker.extra_roots)
-            .map_err(|source| StartError::Roots { source })?
-            .with_sockets(ticker.sockets);
-        let parts = FeedParts {
+        let links = Arc::new(Links::default());
+        let feed = Arc::new(FeedParts {
             ticker,
             pipeline: pipeline_config(&config),
             market: catalog.market(),
@@ -120,48 +209,64 @@ impl Gateway {
             tap,
             data_dir: config.data_dir.clone(),
             clock: clock.clone(),
-            ticker_metrics: TickerMetrics::register(&telemetry.recorder),
-        };
-        let (mut feeds, mut views, mut desired) = (Vec::new(), Vec::new(), Vec::new());
-        for account in &accounts {
-            let wanted = watch::Sender::new(SubscriptionSet::new());
-            let metrics = PipelineMetrics::register(&telemetry.recorder, &account.name);
-            let feed = Arc::new(AccountFeed::new(account, &parts, wanted.subscribe(), metrics));
-            feeds.push(feed.commands());
-            views.push(feed.view());
-            desired.push(wanted);
-            let fanout = fanout.clone();
-            supervisor.spawn(
-                TaskSpec::optional(format!("feed/{}", account.name), stages.sources),
-                restart(),
-                {
-                    move |stop| {
-                        let (feed, fanout) = (feed.clone(), fanout.clone());
-                        async move { feed.run(fanout, stop).await }
-                    }
-                },
-            );
-        }
-        drop((fanout, parts));
-
-        // Commands: the catalog, and from it and the wishes the desired subscriptions.
-        let rest = rest_of(&accounts[0], connector)?;
-        supervisor.spawn(TaskSpec::optional("instruments", stages.sources), restart(), {
-            let catalog = catalog.clone();
-            move |stop| instruments::load(rest.clone(), calendar.clone(), catalog.clone(), stop)
+            ticker_metrics: TickerMetrics::register(&*telemetry.recorder),
+            tokens: tokens.clone(),
+            held: held.clone(),
+            streamed_until,
+            speakers,
         });
-        let wishes = watch::Sender::new(WishReport::default());
-        let subscriptions = Subscriptions {
-            wishes: config.wishes.clone(),
-            market: catalog.market(),
-            latest: latest.clone(),
+        let recorder = telemetry.recorder.clone();
+        let account_recorder = telemetry.recorder.clone();
+        let fleet = Fleet::new(FleetParts {
+            directory: directory.clone(),
+            tokens: tokens.clone(),
+            keeper: keeper.clone(),
+            links: links.clone(),
+            feed,
+            fanout,
+            spawner: supervisor.spawner(),
+            stage: stages.sources,
+            pipeline_metrics: Arc::new(move |name| PipelineMetrics::register(&*recorder, name)),
+            account_metrics: Arc::new(move |name| {
+                account_pool::AccountMetrics::register(&*account_recorder, name)
+            }),
+            reload_every: config.accounts.reload_every,
+            names,
+            local,
+        })
+        .await;
+        let (roster, reload) = (fleet.roster(), fleet.reload());
+        supervisor.spawn_once(TaskSpec::critical("accounts", stages.sources), |stop| fleet.run(stop));
+        supervisor.spawn_once(TaskSpec::critical("standing", stages.sources), |stop| standing.run(stop));
+
+        // Commands: wishes, catalog, prices and accounts make the plan; the plan tells the tickers.
+        let control_metrics = FeedControlMetrics::register(&*telemetry.recorder);
+        let prices = NewestPrices::new(latest.clone(), roster.clone());
+        let inputs = FeedControlInputs {
+            catalog: catalog.catalog(),
+            accounts: slots.clone(),
+            quotes: Arc::new(prices),
+            link: links,
             clock: clock.clone(),
-            desired,
-            capacity: usize::from(config.limits.connections) * config.limits.tokens_per_connection,
-            report: wishes.clone(),
         };
-        supervisor.spawn(TaskSpec::critical("subscriptions", stages.sources), restart(), move |stop| {
-            subscriptions.clone().run(stop)
+        let (control, handle) = FeedControl::new(FeedControlConfig::default(), inputs, control_metrics.clone());
+        supervisor.spawn(TaskSpec::critical("feed-control", stages.sources), restart(), move |stop| {
+            let control = control.clone();
+            async move {
+                control.run(stop).await;
+                TaskExit::Cancelled
+            }
+        });
+        let wishes = Arc::new(SqlSubscriptionStore::new(database.clone()));
+        let sync_config = StoreSyncConfig { configured: config.wishes.clone(), ..StoreSyncConfig::default() };
+        let sync = StoreSync::new(wishes.clone(), sync_config, clock.clone(), handle.clone(), control_metrics);
+        let sync_status = sync.status();
+        supervisor.spawn(TaskSpec::critical("wishes", stages.sources), restart(), move |stop| {
+            let sync = sync.clone();
+            async move {
+                sync.run(stop).await;
+                TaskExit::Cancelled
+            }
         });
 
         // Doors: HTTP, with a report that looks at everything above.
@@ -171,23 +276,53 @@ impl Gateway {
             let upkeep = upkeep.clone();
             async move { upkeep.run(stop).await }
         });
-        let health = Health {
+        let health = Arc::new(Health {
             clock: clock.clone(),
-            catalog: catalog.clone(),
-            wishes: wishes.subscribe(),
-            feeds: views,
+            registry: registry.clone(),
+            plan: handle.report(),
+            wishes: sync_status,
+            directory: directory.clone(),
+            tokens: tokens.clone(),
+            slots,
+            held,
+            instance: instance.clone(),
+            database: database.status(),
+            roles: config.roles,
+            roster: roster.clone(),
             sinks: queues,
             redis,
             tasks: supervisor.status(),
             latency,
             sessions: session_phases,
             recording,
-        };
+        });
+        let login = LoginConfig { login_url: config.accounts.login_url.clone(), ..LoginConfig::default() };
+        let commands = Arc::new(Commands::new(OperationParts {
+            directory,
+            tokens,
+            keeper,
+            book,
+            desk: LoginDesk::new(login),
+            broker,
+            reload,
+            roster,
+            registry,
+            history,
+            wishes,
+            control: handle,
+            database: database.clone(),
+            latest: latest.clone(),
+            health: health.clone(),
+            instance,
+            defaults: config.accounts.defaults.clone(),
+            clock: clock.clone(),
+        }));
         let state = ApiState {
             latest,
             hub,
-            health: Arc::new(health),
-            control: Arc::new(Feeds(feeds)),
+            health,
+            control: commands.clone(),
+            operations: commands,
             metrics_text: telemetry.text(),
             sim,
             catalog: catalog.catalog(),
@@ -195,8 +330,9 @@ impl Gateway {
             api_key: config.api_key.as_ref().map(|key| ApiKey::new(key.expose())).transpose()?,
             metrics: api_metrics,
         };
+        let api = ApiConfig { reports_only: !config.roles.api, ..ApiConfig::default() };
         supervisor.spawn_once(TaskSpec::critical("http", stages.doors), |stop| async move {
-            match gateway_api::serve(listener, state, ApiConfig::default(), stop).await {
+            match gateway_api::serve(listener, state, api, stop).await {
                 Ok(()) => TaskExit::Cancelled,
                 Err(error) => TaskExit::Failed(error.to_string()),
             }
@@ -206,7 +342,8 @@ impl Gateway {
             warn!(notice, "configuration");
         }
         let market = if sim { "SIMULATED" } else { "live" };
-        info!(page = format!("http://{address}/"), market, accounts = accounts.len(), "kite-gateway is up");
+        let page = format!("http://{address}/");
+        info!(page, market, accounts = accounts.len(), instance = %config.instance, "kite-gateway is up");
         Ok(Self { address, supervisor })
     }
 

@@ -4,18 +4,18 @@ mod accounts;
 mod env;
 mod read;
 mod settings;
-mod wishes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use accounts::Account;
+pub use accounts::{AccountSettings, ServiceSettings};
 pub use env::{Env, ProcessEnv};
 pub use settings::{SETTINGS, Setting};
-pub use wishes::{Wish, parse_wishes};
 
+use account_pool::AccountLimits;
 use kite_client::AddressFamily;
+use subscription_store::WishSpec;
 
 use crate::secret::Secret;
 
@@ -28,8 +28,16 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// Folder for log files.
     pub data_dir: PathBuf,
-    /// What to stream.
-    pub wishes: Vec<Wish>,
+    /// What to stream beside the wishes in the database.
+    pub wishes: Vec<WishSpec>,
+    /// Where durable state is kept; `None` for a file in the data folder.
+    pub database: Option<Secret>,
+    /// What this process is called among those that share the database.
+    pub instance: String,
+    /// What this process does.
+    pub roles: Roles,
+    /// How long a lease lasts without being renewed.
+    pub lease: Duration,
     /// Discount rate for Greeks.
     pub rate: f64,
     /// How long a stopping gateway may take.
@@ -40,10 +48,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// Where to publish; `None` leaves Redis out.
     pub redis: Option<RedisConfig>,
-    /// Broker accounts; empty means the built-in simulated market.
-    pub accounts: Vec<Account>,
-    /// Limits per account.
-    pub limits: AccountLimits,
+    /// Where broker accounts come from. Without any the built-in simulated market is used.
+    pub accounts: AccountSettings,
     /// How connections to the broker are made and watched.
     pub link: LinkConfig,
     /// Where and how much to record; `None` records nothing.
@@ -88,13 +94,13 @@ pub struct RedisConfig {
     pub compat_channels: bool,
 }
 
-/// What one account may use at the broker.
-#[derive(Debug, Clone, Copy)]
-pub struct AccountLimits {
-    /// Ticker connections.
-    pub connections: u8,
-    /// Instruments per connection.
-    pub tokens_per_connection: usize,
+/// What a process does of what a gateway does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Takes leases of accounts and streams them.
+    pub feed: bool,
+    /// Answers the HTTP API and the page. Health and metrics are always there.
+    pub api: bool,
 }
 
 /// How connections to the broker are made and watched.
@@ -163,14 +169,27 @@ impl Config {
 
     /// Every secret value in it, for the log filter.
     pub fn secrets(&self) -> Vec<String> {
-        let accounts = self.accounts.iter().flat_map(|account| [&account.api_key, &account.access_token]);
+        let accounts = self.accounts.configured.iter();
+        let accounts = accounts.flat_map(|account| {
+            std::iter::once(&account.api_key).chain(account.secrets.fields().map(|(_, secret)| secret))
+        });
         let redis_url = self.redis.iter().map(|redis| &redis.url);
         let redis_password = self.redis.iter().filter_map(|redis| {
             let (credentials, _) = redis.url.expose().split_once("://")?.1.rsplit_once('@')?;
             credentials.split_once(':').map(|(_, password)| password.to_owned())
         });
-        let whole = accounts.chain(&self.api_key).chain(redis_url).map(|secret| secret.expose().to_owned());
-        whole.chain(redis_password).collect()
+        let service = self.accounts.service.iter().map(|service| &service.token);
+        let master_key = self.accounts.master_key.iter().filter_map(|source| match source {
+            account_pool::MasterKeySource::Value(key) => Some(key),
+            _ => None,
+        });
+        let more = service.chain(master_key).chain(&self.database);
+        let whole = accounts.chain(&self.api_key).chain(redis_url).chain(more).map(|secret| secret.expose().to_owned());
+        let database_password = self.database.iter().filter_map(|url| {
+            let (credentials, _) = url.expose().split_once("://")?.1.rsplit_once('@')?;
+            credentials.split_once(':').map(|(_, password)| password.to_owned())
+        });
+        whole.chain(redis_password).chain(database_password).collect()
     }
 }
 

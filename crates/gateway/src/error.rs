@@ -18,6 +18,12 @@ pub enum StartError {
     /// The calendar override file has mistakes.
     #[error("GATEWAY_CALENDAR_FILE: {0}")]
     Calendar(#[from] exchange_calendar::CalendarError),
+    /// The database cannot be used.
+    #[error("DATABASE_URL: {0}")]
+    Database(#[from] sql_store::StoreError),
+    /// Accounts cannot be read, or their secrets not be opened.
+    #[error("{0}")]
+    Accounts(#[from] account_pool::AccountError),
     /// The built-in simulator does not start.
     #[error("the simulated market: {0}")]
     Simulator(#[from] kite_sim::SimError),

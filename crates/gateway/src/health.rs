@@ -4,31 +4,44 @@ mod parts;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use account_pool::{AccountDirectory, TokenBoard};
+use feed_control::{AccountSlot, ControlReport, SyncStatus};
 use feed_recorder::RecorderStatus;
 use gateway_api::HealthSource;
+use instrument_registry::Registry;
 use kite_client::ConnectionState;
 use market_model::{Clock, Sessions};
 use redis_fanout::{RedisStatus, RedisStatusHandle};
 use resilience::{BreakerState, SupervisorStatus, TaskState};
 use serde_json::{Value, json};
+use sql_store::DatabaseStatus;
+use sql_store::lease::HeldLeases;
 use tick_pipeline::SinkQueue;
 use tokio::sync::watch;
 
 use self::parts::{
-    account, connection, conservation, forwards, recording, redis_problem, redis_report, rejected_ticks,
-    sessions, sink, ticker_problems, unknown_tokens,
+    AccountView, account, connection, conservation, forwards, instruments, recording, redis_problem, redis_report,
+    rejected_ticks, sessions, sink, subscriptions, ticker_problems, unknown_tokens,
 };
-use crate::feed::FeedView;
-use crate::instruments::CatalogBoard;
+use crate::catalog;
+use crate::config::Roles;
+use crate::fleet::Roster;
 use crate::latency::LatencyWindow;
-use crate::subscriptions::WishReport;
 
 /// Everything the report looks at.
 pub(crate) struct Health {
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) catalog: CatalogBoard,
-    pub(crate) wishes: watch::Receiver<WishReport>,
-    pub(crate) feeds: Vec<Arc<FeedView>>,
+    pub(crate) registry: Registry,
+    pub(crate) plan: watch::Receiver<Option<Arc<ControlReport>>>,
+    pub(crate) wishes: watch::Receiver<SyncStatus>,
+    pub(crate) directory: Arc<AccountDirectory>,
+    pub(crate) tokens: Arc<TokenBoard>,
+    pub(crate) slots: watch::Receiver<Arc<[AccountSlot]>>,
+    pub(crate) held: watch::Receiver<HeldLeases>,
+    pub(crate) instance: Arc<str>,
+    pub(crate) database: watch::Receiver<DatabaseStatus>,
+    pub(crate) roles: Roles,
+    pub(crate) roster: Roster,
     pub(crate) sinks: Vec<SinkQueue>,
     pub(crate) redis: Option<Arc<RedisView>>,
     pub(crate) tasks: SupervisorStatus,
@@ -40,6 +53,15 @@ pub(crate) struct Health {
 /// The state of the Redis sink's present run.
 #[derive(Default)]
 pub(crate) struct RedisView(Mutex<Option<RedisStatusHandle>>);
+
+fn database(status: &DatabaseStatus) -> Value {
+    json!({
+        "up": status.is_up(),
+        "down": status.down,
+        "writes_refused": status.writes_refused,
+        "since_s": status.since.elapsed().as_secs(),
+    })
+}
 
 // === impl RedisView ===
 
@@ -57,28 +79,25 @@ impl RedisView {
 
 impl HealthSource for Health {
     fn report(&self) -> Value {
-        let feeds: Vec<_> = self.feeds.iter().filter_map(|feed| feed.status()).collect();
+        let feeds: Vec<_> = self.roster.feeds().values().filter_map(|feed| feed.status()).collect();
         let now = self.clock.now();
         let all =
             feeds.iter().flat_map(|(ticker, _)| ticker.connections.iter().map(|c| (&*ticker.account, c)));
         let needed = all.filter(|(_, status)| status.state != ConnectionState::Idle);
         let connections: Vec<Value> =
             needed.map(|(account, status)| connection(account, status, now)).collect();
-        let wishes = self.wishes.borrow().clone();
         json!({
+            "instance": &*self.instance,
+            "roles": { "feed": self.roles.feed, "api": self.roles.api },
             "connections": connections,
-            "accounts": feeds.iter().map(|(ticker, pipeline)| account(ticker, pipeline)).collect::<Vec<_>>(),
+            "accounts": self.accounts(),
             "unknown_tokens": feeds.iter().flat_map(|(_, pipeline)| unknown_tokens(pipeline)).collect::<Vec<_>>(),
             "rejected_ticks": rejected_ticks(&feeds),
             "conservation": conservation(&feeds, &self.sinks),
             "forwards": feeds.iter().flat_map(|(_, pipeline)| forwards(pipeline)).collect::<Vec<_>>(),
-            "subscriptions": {
-                "wanted": wishes.wanted,
-                "unmet": wishes.unmet,
-                "waiting_for_a_price": wishes.waiting,
-                "refused_for_capacity": wishes.refused,
-            },
-            "instruments": self.catalog.catalog().borrow().len(),
+            "subscriptions": subscriptions(self.plan.borrow().as_deref(), &self.wishes.borrow()),
+            "instrument_list": instruments(&self.registry, now),
+            "database": database(&self.database.borrow()),
             "sinks": self.sinks(),
             "redis": self.redis.as_ref().and_then(|redis| redis.status()).map(|status| redis_report(&status)),
             "tasks": self.tasks(),
@@ -89,16 +108,28 @@ impl HealthSource for Health {
     }
 
     fn missing(&self) -> Vec<String> {
-        let mut missing: Vec<String> = self.catalog.missing().into_iter().collect();
-        for feed in &self.feeds {
+        let mut missing: Vec<String> = self.database_problem().into_iter().collect();
+        missing.extend(catalog::missing(&self.registry, self.clock.as_ref()));
+        if self.directory.accounts().iter().all(|account| !account.enabled) {
+            missing.push("there is no account, add one (`accounts add`)".to_owned());
+        }
+        let held = self.held.borrow().clone();
+        for (name, feed) in self.roster.feeds() {
             match feed.status() {
-                None => missing.push("a feed has not started".to_owned()),
+                // An account that another instance streams, or that nobody could take yet.
+                None if self.roles.feed && held.contains_key(&name) => {
+                    missing.push(format!("the feed of account {name} has not started"));
+                }
+                None => {}
                 Some((ticker, _)) => missing.extend(ticker_problems(&ticker)),
             }
         }
-        let waiting = self.wishes.borrow().waiting.join(", ");
-        if !waiting.is_empty() {
-            missing.push(format!("no price yet of {waiting}: their option strikes are not subscribed"));
+        missing.extend(self.token_problems());
+        let plan = self.plan.borrow().clone();
+        match &plan {
+            None if missing.is_empty() => missing.push("the first plan is being made".to_owned()),
+            None => {}
+            Some(report) => missing.extend(parts::waiting(&report.plan)),
         }
         if let Some(redis) = &self.redis {
             match redis.status() {
@@ -111,6 +142,45 @@ impl HealthSource for Health {
 }
 
 impl Health {
+    /// Every account: its token, who streams it, what it carries.
+    pub(crate) fn accounts(&self) -> Value {
+        let (feeds, held, now) = (self.roster.feeds(), self.held.borrow().clone(), self.clock.now());
+        let (slots, plan) = (self.slots.borrow().clone(), self.plan.borrow().clone());
+        let rows = self.directory.accounts().iter().map(|known| {
+            let name = known.name.as_str();
+            account(&AccountView {
+                account: known,
+                token: self.tokens.view(name),
+                slot: slots.iter().find(|slot| *slot.id == *name),
+                load: plan.as_ref().and_then(|report| {
+                    report.plan.accounts().iter().find(|load| *load.slot.id == *name).map(|load| load.tokens)
+                }),
+                fence: held.get(name).map(|guard| guard.fence()),
+                feed: feeds.get(name).and_then(|feed| feed.status()),
+                now,
+            })
+        });
+        rows.collect()
+    }
+
+    fn database_problem(&self) -> Option<String> {
+        let status = self.database.borrow();
+        let down = status.down.as_ref().map(|why| format!("the database is down: {why}"));
+        down.or_else(|| status.writes_refused.as_ref().map(|why| format!("the database refuses writes: {why}")))
+    }
+
+    fn token_problems(&self) -> Vec<String> {
+        let lost = |account: &account_pool::Account| {
+            let view = self.tokens.view(account.name.as_str())?;
+            let is_usable = crate::feed::usable_token(account, &view).is_some();
+            let name = &account.name;
+            (!is_usable).then(|| {
+                format!("account {name}: its access token is {}, log in or hand one over", view.state.as_str())
+            })
+        };
+        self.directory.accounts().iter().filter(|account| account.enabled).filter_map(lost).collect()
+    }
+
     fn sinks(&self) -> Vec<Value> {
         let broken = self
             .redis

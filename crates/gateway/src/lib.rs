@@ -20,23 +20,30 @@
 
 mod adapters;
 mod build;
+mod catalog;
 pub mod cli;
 pub mod config;
-mod control;
-pub mod desired;
+mod database;
+pub mod doctor;
 mod error;
 mod feed;
+mod fleet;
 mod health;
-mod instruments;
 mod latency;
+mod link;
 pub mod logging;
+mod operations;
+mod ownership;
+mod rekey;
 mod secret;
 mod sessions;
-mod subscriptions;
+mod standing;
 mod telemetry;
+mod tokens;
 mod usual_rates;
 
 pub use build::Gateway;
 pub use config::{Config, ConfigError, Env, ProcessEnv, SETTINGS};
 pub use error::StartError;
+pub use rekey::{NEW_MASTER_KEY, rekey};
 pub use secret::Secret;

@@ -24,7 +24,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Everything about metrics that the wiring needs.
 pub(crate) struct Telemetry {
-    pub(crate) recorder: PrometheusRecorder,
+    pub(crate) recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
 }
 
@@ -33,7 +33,7 @@ impl Telemetry {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_SECONDS)?
             .build_recorder();
-        Ok(Self { handle: recorder.handle(), recorder })
+        Ok(Self { handle: recorder.handle(), recorder: Arc::new(recorder) })
     }
 
     /// Renders the page that `/metrics` answers.

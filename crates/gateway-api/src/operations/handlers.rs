@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{LoginAnswer, NewAccount, Operation, OperationError, WishBody};
+use super::{LoginAnswer, NewAccount, Operation, WishBody};
 use crate::error::{Refusal, Success};
 use crate::page::{POLICY, escape};
 use crate::router::Door;
@@ -70,14 +70,9 @@ pub(crate) async fn login(State(door): Shared, account: InPath) -> Result<Respon
 }
 
 /// Where the broker sends the browser back to: a person reads the answer.
-pub(crate) async fn callback(
-    State(door): Shared,
-    answer: Result<Query<LoginAnswer>, QueryRejection>,
-) -> Response {
-    let outcome = match answer {
-        Ok(Query(answer)) => door.state.operations.carry_out(Operation::FinishLogin(answer)).await,
-        Err(_) => Err(OperationError::Input("the broker's redirect cannot be read".to_owned())),
-    };
+pub(crate) async fn callback(State(door): Shared, uri: Uri) -> Response {
+    let answer = LoginAnswer(uri.query().unwrap_or_default().to_owned());
+    let outcome = door.state.operations.carry_out(Operation::FinishLogin(answer)).await;
     let (status, title, text) = match outcome {
         Ok(data) => {
             let account = data["account"].as_str().unwrap_or_default().to_owned();

@@ -72,7 +72,8 @@ async fn a_login_goes_to_the_broker_and_comes_back() {
     let answer = served.get(back).await;
     assert_eq!(answer.status.as_u16(), 200);
     assert!(answer.text().contains("Account main has its token"), "{}", answer.text());
-    let wanted = LoginAnswer { status: "success".into(), request_token: "r3quest".into(), state: "s".into() };
+    let wanted = LoginAnswer("action=login&status=success&request_token=r3quest&state=s".into());
+    assert_eq!(format!("{wanted:?}"), "LoginAnswer([redacted])");
     assert_eq!(served.operations.asked.lock().unwrap().pop(), Some(Operation::FinishLogin(wanted)));
     let refusal = OperationError::Refused("the broker says <no>".into());
     *served.operations.refusal.lock().unwrap() = Some(refusal);
@@ -116,6 +117,16 @@ async fn what_cannot_be_carried_out_has_the_status_of_its_kind() {
         ("POST", "/v1/instruments/refresh", ""),
     ] {
         assert_eq!(served.send_body(method, path, &elsewhere, body).await.status.as_u16(), 403, "{path}");
+    }
+    assert!(served.operations.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_without_the_role_only_reports() {
+    let config = ApiConfig { reports_only: true, ..ApiConfig::default() };
+    let served = Served::with(Setup { config, ..Setup::default() }).await;
+    for (path, status) in [("/readyz", 200), ("/health", 200), ("/metrics", 200), ("/v1/accounts", 404), ("/", 404)] {
+        assert_eq!(served.get(path).await.status.as_u16(), status, "{path}");
     }
     assert!(served.operations.asked.lock().unwrap().is_empty());
 }

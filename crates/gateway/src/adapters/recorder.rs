@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use account_pool::Account;
 use feed_recorder::{
     FrameKind, RecordedAccount, Recorder, RecorderConfig, RecorderHandle, RecorderMetrics, RecorderTask,
     RecordingError,
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::config::{Account, RecordConfig};
+use crate::config::RecordConfig;
 
 /// Hands what a ticker sees to the recorder.
 pub(crate) struct RecorderTap(pub(crate) RecorderHandle);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use exchange_calendar::Calendar;
 use feed_recorder::{RecorderMetrics, RecorderStatus};
-use kite_client::{
-    AccessToken, ConnectionLimits, FrameTap, KiteRest, RateCollapseAction, SocketConfig, TcpTls, TickerConfig,
-};
+use account_pool::Account;
+use kite_client::{FrameTap, RateCollapseAction, SocketConfig, TickerConfig};
 use market_model::Clock;
+use sql_store::lease::LeaseConfig;
 use redis_fanout::{LastValuesConfig, RedisMetrics, RedisSink};
 use resilience::{BackoffConfig, RestartPolicy, Stage, StageId, Supervisor, TaskExit, TaskSpec};
 use tick_pipeline::{
@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::adapters::recorder::{self, RecorderTap};
-use crate::adapters::simulator;
-use crate::config::{Account, AccountLimits, Config, RecordConfig, RedisConfig};
+use crate::catalog::CatalogBoard;
+use crate::config::{Config, RecordConfig, RedisConfig};
 use crate::error::StartError;
 use crate::health::RedisView;
-use crate::instruments::CatalogBoard;
+use crate::ownership::{GuardedSink, Speakers};
 use crate::telemetry::Telemetry;
 
 /// The stages of the shutdown, in the order of the flow.
@@ -48,23 +48,6 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartErro
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-/// Starts the simulated market. When its time runs at another speed, the whole gateway lives in that time: the
-/// Greeks would otherwise count down to an expiry on another clock than the prices.
-pub(super) async fn start_simulator(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    supervisor: &mut Supervisor,
-    stages: &Stages,
-) -> Result<(Vec<Account>, Arc<dyn Clock>), StartError> {
-    let (simulator, account) = simulator::bind(config.sim).await?;
-    let clock = if config.sim.speed == 1.0 { clock } else { Arc::new(simulator.clock()) };
-    supervisor.spawn_once(TaskSpec::critical("simulator", stages.support), |stop| async move {
-        simulator.run(stop).await;
-        TaskExit::Cancelled
-    });
-    Ok((vec![account], clock))
-}
-
 /// What a recorder leaves behind for the others: the tap, and how it stands.
 pub(super) type Recording = (Arc<dyn FrameTap>, watch::Receiver<RecorderStatus>);
 
@@ -78,7 +61,7 @@ pub(super) fn spawn_recorder(
     supervisor: &mut Supervisor,
     stages: &Stages,
 ) -> Result<Recording, StartError> {
-    let metrics = RecorderMetrics::register(&telemetry.recorder);
+    let metrics = RecorderMetrics::register(&*telemetry.recorder);
     let (handle, task) = recorder::make(config, accounts, clock, metrics)?;
     let status = task.status();
     supervisor.spawn_once(TaskSpec::optional("recorder", stages.sinks), |_| recorder::write(task));
@@ -94,6 +77,7 @@ pub(super) fn spawn_redis(
     config: &RedisConfig,
     queue: SinkQueue,
     (sink_metrics, metrics): (SinkMetrics, RedisMetrics),
+    speakers: Speakers,
     supervisor: &mut Supervisor,
     stages: &Stages,
 ) -> Result<Arc<RedisView>, StartError> {
@@ -111,6 +95,7 @@ pub(super) fn spawn_redis(
     supervisor.spawn(TaskSpec::optional("sink/redis", stages.sinks), restart(), move |_| {
         let (sink, writer) = RedisSink::new(wanted.clone(), metrics.clone());
         shown.show(sink.status());
+        let sink = GuardedSink::new(sink, speakers.clone());
         let serve = serve_sink(sink, queue.clone(), sink_metrics.clone());
         async move { tokio::join!(serve, writer.run()).0 }
     });
@@ -128,15 +113,12 @@ pub(super) async fn serve_sink<S: SnapshotSink>(sink: S, queue: SinkQueue, metri
     TaskExit::InputClosed
 }
 
-pub(super) fn rest_of(account: &Account, connector: TcpTls) -> Result<KiteRest, StartError> {
-    let (key, token) = (account.api_key.expose(), account.access_token.expose());
-    KiteRest::new(&account.rest_url, kite_client::ApiKey::new(key), AccessToken::new(token))
-        .map(|rest| rest.with_connector(connector))
-        .map_err(|source| StartError::Account { account: account.name.clone(), source })
+/// Leases as long as configured, with the usual proportions.
+pub(super) fn lease_config(config: &Config) -> LeaseConfig {
+    LeaseConfig { ttl: config.lease, renew_every: config.lease / 3, ..LeaseConfig::new(&config.instance) }
 }
 
 pub(super) fn ticker_config(config: &Config) -> Result<TickerConfig, StartError> {
-    let AccountLimits { connections, tokens_per_connection } = config.limits;
     let extra_roots = match &config.link.extra_roots {
         None => Vec::new(),
         Some(pem) => {
@@ -144,7 +126,6 @@ pub(super) fn ticker_config(config: &Config) -> Result<TickerConfig, StartError>
         }
     };
     Ok(TickerConfig {
-        limits: ConnectionLimits { connections, tokens_per_connection },
         rotate_after: config.link.rotate_after,
         on_rate_collapse: match config.link.reconnect_on_rate_collapse {
             true => RateCollapseAction::Reconnect,
@@ -185,7 +166,7 @@ pub(super) fn sink_queue(config: &Config) -> QueueConfig {
 }
 
 /// Again and again, but not for ever: what fails twenty times in ten minutes needs a person.
-pub(super) fn restart() -> RestartPolicy {
+pub(crate) fn restart() -> RestartPolicy {
     RestartPolicy::OnFailure {
         backoff: BackoffConfig::default(),
         max_restarts: 20,

@@ -1,107 +1,94 @@
-//! Broker accounts, from the environment or a file.
+//! Where broker accounts come from, as the configuration says.
 
-use std::path::Path;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use serde::Deserialize;
+use account_pool::{
+    Account, AccountDefaults, AccountError, AccountSource, EnvironmentAccount, EnvironmentSource, FileSource,
+    MasterKeySource, Problems, Variables, merge,
+};
 
-use super::env::{Env, resolve};
 use crate::secret::Secret;
 
-/// One broker account, or one account of a simulator.
+/// Every source of accounts but the database, which is always one.
+#[derive(Clone)]
+pub struct AccountSettings {
+    /// The one account that variables describe.
+    pub environment: EnvironmentAccount,
+    /// A file of accounts.
+    pub file: Option<PathBuf>,
+    /// An HTTP service that lists accounts.
+    pub service: Option<ServiceSettings>,
+    /// What accounts say that do not say it themselves.
+    pub defaults: AccountDefaults,
+    /// How `${NAME}` in the file is resolved.
+    pub variables: Variables,
+    /// What seals secrets in the database.
+    pub master_key: Option<MasterKeySource>,
+    /// How often sources are read again.
+    pub reload_every: Duration,
+    /// Where users log in.
+    pub login_url: String,
+    /// The accounts of environment and file as they were read with the configuration.
+    pub configured: Vec<Account>,
+}
+
+/// An HTTP service that lists accounts.
 #[derive(Debug, Clone)]
-pub struct Account {
-    /// Its name in logs, metrics and payloads.
-    pub name: String,
-    /// Kite's API key.
-    pub api_key: Secret,
-    /// Today's access token.
-    pub access_token: Secret,
-    /// Where its REST API is.
-    pub rest_url: String,
-    /// Where its ticker is.
-    pub ticker_url: String,
-    /// Whether those addresses are a simulator. Fixed for the life of the process.
-    pub simulated: bool,
+pub struct ServiceSettings {
+    /// Its address.
+    pub url: String,
+    /// What it asks for.
+    pub token: Secret,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountsFile {
-    #[serde(default)]
-    account: Vec<AccountRow>,
-}
+// === impl AccountSettings ===
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountRow {
-    name: String,
-    api_key: String,
-    access_token: String,
-    rest_url: Option<String>,
-    ticker_url: Option<String>,
-    #[serde(default)]
-    simulated: bool,
-}
-
-/// Reads an accounts file, resolving `${VAR}`; problems are added to `problems`.
-pub(super) fn read_file(
-    path: &Path,
-    env: &dyn Env,
-    (rest_url, ticker_url): (&str, &str),
-    problems: &mut Vec<String>,
-) -> Vec<Account> {
-    let shown = path.display();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.push(format!("KITE_ACCOUNTS_FILE: cannot read {shown}: {error}"));
-            return Vec::new();
-        }
-    };
-    let text = match resolve(&text, env) {
-        Ok(text) => text,
-        Err(missing) => {
-            problems.extend(
-                missing.iter().map(|name| format!("{shown}: ${{{name}}} is not set in the environment")),
-            );
-            return Vec::new();
-        }
-    };
-    let file: AccountsFile = match toml::from_str(&text) {
-        Ok(file) => file,
-        Err(error) => {
-            // The parser's own text quotes the line, which may hold a secret.
-            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
-            problems.push(format!("{shown}, near line {line}: {}", error.message()));
-            return Vec::new();
-        }
-    };
-    if file.account.is_empty() {
-        problems.push(format!("{shown}: no [[account]] in it"));
+impl AccountSettings {
+    /// The sources that are read with the configuration, the most important first.
+    pub(crate) fn sources(&self) -> Vec<Box<dyn AccountSource>> {
+        let environment = EnvironmentSource::new(self.environment.clone(), self.defaults.clone());
+        let file = self.file.iter().map(|path| {
+            let source = FileSource::new(path.clone(), Arc::clone(&self.variables), self.defaults.clone());
+            Box::new(source) as Box<dyn AccountSource>
+        });
+        let environment: Box<dyn AccountSource> = Box::new(environment);
+        std::iter::once(environment).chain(file).collect()
     }
-    let mut accounts: Vec<Account> = Vec::with_capacity(file.account.len());
-    for row in file.account {
-        let at = format!("{shown}: account `{}`", row.name);
-        if row.name.is_empty() || !row.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        {
-            problems.push(format!("{at}: a name has letters, digits, `-` and `_` only"));
-        }
-        if accounts.iter().any(|account| account.name == row.name) {
-            problems.push(format!("{at}: the name is used twice"));
-        }
-        for (field, value) in [("api_key", &row.api_key), ("access_token", &row.access_token)] {
-            if value.is_empty() {
-                problems.push(format!("{at}: {field} is empty"));
+
+    /// Reads environment and file; every mistake in one go.
+    pub(super) fn read(&mut self) -> Result<(), Vec<String>> {
+        let (mut lists, mut problems) = (Vec::new(), Vec::new());
+        for source in self.sources() {
+            match futures_util::FutureExt::now_or_never(source.load()) {
+                Some(Ok(loaded)) => lists.push(loaded.accounts),
+                Some(Err(AccountError::Source(Problems(more)))) => problems.extend(more),
+                Some(Err(other)) => problems.push(other.to_string()),
+                None => problems.push(format!("{} cannot be read at once", source.name())),
             }
         }
-        accounts.push(Account {
-            name: row.name,
-            api_key: Secret::new(row.api_key),
-            access_token: Secret::new(row.access_token),
-            rest_url: row.rest_url.unwrap_or_else(|| rest_url.to_owned()),
-            ticker_url: row.ticker_url.unwrap_or_else(|| ticker_url.to_owned()),
-            simulated: row.simulated,
-        });
+        match merge(lists) {
+            Ok(merged) if problems.is_empty() => {
+                self.configured = merged.accounts;
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(AccountError::Source(Problems(more))) => problems.extend(more),
+            Err(other) => problems.push(other.to_string()),
+        }
+        Err(problems)
     }
-    accounts
+}
+
+impl fmt::Debug for AccountSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountSettings")
+            .field("environment", &self.environment)
+            .field("file", &self.file)
+            .field("service", &self.service)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
 }

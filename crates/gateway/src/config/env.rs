@@ -1,11 +1,17 @@
 //! Where raw settings come from: the process environment, or a map in a test.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use account_pool::Variables;
 
 /// A source of variables.
 pub trait Env {
     /// The value of `name`; `None` when unset. An empty value counts as unset for the reader.
     fn get(&self, name: &str) -> Option<String>;
+
+    /// The same for whoever reads a file again later.
+    fn variables(&self) -> Variables;
 }
 
 /// The process environment.
@@ -16,11 +22,20 @@ impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
+
+    fn variables(&self) -> Variables {
+        Arc::new(|name| std::env::var(name).ok())
+    }
 }
 
 impl Env for BTreeMap<String, String> {
     fn get(&self, name: &str) -> Option<String> {
         BTreeMap::get(self, name).cloned()
+    }
+
+    fn variables(&self) -> Variables {
+        let values = self.clone();
+        Arc::new(move |name| values.get(name).cloned())
     }
 }
 

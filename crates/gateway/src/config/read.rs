@@ -8,21 +8,20 @@ use std::time::Duration;
 
 use kite_client::AddressFamily;
 
-use super::accounts::{self, Account};
+use account_pool::{AccountDefaults, AccountLimits, EnvironmentAccount, MasterKeySource};
+use subscription_store::{WishSpec, parse_wishes};
+
+use super::accounts::{AccountSettings, ServiceSettings};
 use super::env::{Env, resolve};
 use super::settings::{SETTINGS, by_env};
 use super::{
-    AccountLimits, BatchConfig, Config, ConfigError, LinkConfig, LogConfig, RecordConfig, RedisConfig,
-    SimSettings, parse_wishes,
+    BatchConfig, Config, ConfigError, LinkConfig, LogConfig, RecordConfig, RedisConfig, Roles, SimSettings,
 };
 use crate::secret::Secret;
 
 /// Variables the design names for parts that are not built yet: said, not silently ignored.
-const NOT_YET: [&str; 9] = [
-    "DATABASE_URL",
+const NOT_YET: [&str; 6] = [
     "GATEWAY_KITE_LISTEN",
-    "GATEWAY_MASTER_KEY",
-    "KITE_API_SECRET",
     "JWT_ISSUER",
     "JWT_AUDIENCE",
     "JWKS_URL",
@@ -70,10 +69,10 @@ impl<'a> Reader<'a> {
                     == "per_symbol",
             },
             redis: self.redis(),
-            limits: AccountLimits {
-                connections: self.number("KITE_CONNECTIONS", 1..=16),
-                tokens_per_connection: self.number("KITE_TOKENS_PER_CONNECTION", 1..=100_000),
-            },
+            database: self.text("DATABASE_URL").map(Secret::new),
+            instance: self.instance(),
+            roles: self.roles(),
+            lease: Duration::from_secs(self.number("GATEWAY_LEASE_SECONDS", 3..=60)),
             link: self.link(),
             record: self.record(),
             sink_queue_bytes: self.number("SINK_QUEUE_BYTES", 1_048_576..=17_179_869_184),
@@ -116,9 +115,9 @@ impl<'a> Reader<'a> {
 
     // === groups ===
 
-    fn wishes(&mut self) -> Vec<super::Wish> {
+    fn wishes(&mut self) -> Vec<WishSpec> {
         let text = self.text("GATEWAY_SUBSCRIBE").unwrap_or_default();
-        parse_wishes(&text).unwrap_or_else(|problems| {
+        parse_wishes("configuration", &text).unwrap_or_else(|problems| {
             self.problems.extend(problems.into_iter().map(|problem| format!("GATEWAY_SUBSCRIBE: {problem}")));
             Vec::new()
         })
@@ -147,51 +146,108 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn accounts(&mut self) -> Vec<Account> {
-        let rest_url = self.text("KITE_REST_URL").unwrap_or_default();
-        let ticker_url = self.text("KITE_TICKER_URL").unwrap_or_default();
-        let simulated = self.flag("KITE_SIMULATED");
+    fn accounts(&mut self) -> AccountSettings {
+        let defaults = AccountDefaults {
+            rest_url: self.text("KITE_REST_URL").unwrap_or_default(),
+            ticker_url: self.text("KITE_TICKER_URL").unwrap_or_default(),
+            limits: AccountLimits {
+                connections: self.number("KITE_CONNECTIONS", 1..=16),
+                tokens_per_connection: self.number("KITE_TOKENS_PER_CONNECTION", 1..=100_000),
+            },
+        };
         for (name, url, schemes) in [
-            ("KITE_REST_URL", &rest_url, ["http://", "https://"]),
-            ("KITE_TICKER_URL", &ticker_url, ["ws://", "wss://"]),
+            ("KITE_REST_URL", &defaults.rest_url, ["http://", "https://"]),
+            ("KITE_TICKER_URL", &defaults.ticker_url, ["ws://", "wss://"]),
         ] {
             if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
                 self.problems
                     .push(format!("{name}: `{url}` does not begin with {} or {}", schemes[0], schemes[1]));
             }
         }
-        let (api_key, access_token) = (self.text("KITE_API_KEY"), self.text("KITE_ACCESS_TOKEN"));
-        if let Some(path) = self.text("KITE_ACCOUNTS_FILE") {
-            if api_key.is_some() {
-                self.problems
-                    .push("KITE_ACCOUNTS_FILE and KITE_API_KEY are both set; use one of them".into());
-            }
-            return accounts::read_file(
-                Path::new(&path),
-                self.env,
-                (&rest_url, &ticker_url),
-                &mut self.problems,
+        let mut secret = |env| self.text(env).map(Secret::new);
+        let environment = EnvironmentAccount {
+            api_key: secret("KITE_API_KEY"),
+            api_secret: secret("KITE_API_SECRET"),
+            access_token: secret("KITE_ACCESS_TOKEN"),
+            simulated: self.flag("KITE_SIMULATED"),
+        };
+        let mut settings = AccountSettings {
+            environment,
+            file: self.text("KITE_ACCOUNTS_FILE").map(PathBuf::from),
+            service: self.service(),
+            defaults,
+            variables: self.env.variables(),
+            master_key: self.master_key(),
+            reload_every: Duration::from_secs(self.number("KITE_ACCOUNTS_SECONDS", 5..=86_400)),
+            login_url: self.text("KITE_LOGIN_URL").unwrap_or_default(),
+            configured: Vec::new(),
+        };
+        if settings.file.is_some() && settings.environment.api_key.is_some() {
+            self.problems.push("KITE_ACCOUNTS_FILE and KITE_API_KEY are both set; use one of them".into());
+        }
+        if let Err(problems) = settings.read() {
+            self.problems.extend(problems);
+        }
+        settings
+    }
+
+    fn service(&mut self) -> Option<ServiceSettings> {
+        let url = self.text("KITE_USERS_URL")?;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            self.problems.push(format!("KITE_USERS_URL: `{url}` does not begin with http:// or https://"));
+        }
+        let Some(token) = self.text("KITE_USERS_TOKEN") else {
+            self.problems.push("KITE_USERS_URL is set but KITE_USERS_TOKEN is not".into());
+            return None;
+        };
+        Some(ServiceSettings { url, token: Secret::new(token) })
+    }
+
+    fn master_key(&mut self) -> Option<MasterKeySource> {
+        let value = self.text("GATEWAY_MASTER_KEY").map(|key| MasterKeySource::Value(Secret::new(key)));
+        let file = self.text("GATEWAY_MASTER_KEY_FILE").map(|path| MasterKeySource::File(path.into()));
+        let command = self
+            .text("GATEWAY_MASTER_KEY_COMMAND")
+            .map(|line| MasterKeySource::Command { line, timeout: Duration::from_secs(10) });
+        let mut sources = value.into_iter().chain(file).chain(command);
+        let first = sources.next();
+        if sources.next().is_some() {
+            self.problems.push(
+                "set one of GATEWAY_MASTER_KEY, GATEWAY_MASTER_KEY_FILE and GATEWAY_MASTER_KEY_COMMAND, not several".into(),
             );
         }
-        match (api_key, access_token) {
-            (Some(api_key), Some(access_token)) => vec![Account {
-                name: "main".to_owned(),
-                api_key: Secret::new(api_key),
-                access_token: Secret::new(access_token),
-                rest_url,
-                ticker_url,
-                simulated,
-            }],
-            (None, None) => Vec::new(),
-            (Some(_), None) => {
-                self.problems.push("KITE_API_KEY is set but KITE_ACCESS_TOKEN is not".into());
-                Vec::new()
+        first
+    }
+
+    /// The machine's name when none is given.
+    fn instance(&mut self) -> String {
+        let named = self.text("GATEWAY_INSTANCE");
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = named.or_else(host).unwrap_or_default().trim().to_owned();
+        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        match (1..=64).contains(&name.len()) && name.chars().all(usable) {
+            true => name,
+            false if self.text("GATEWAY_INSTANCE").is_some() => {
+                self.problems.push(format!(
+                    "GATEWAY_INSTANCE: `{name}` has more than 64 characters or others than letters, digits, `-`, `_`, `.`"
+                ));
+                name
             }
-            (None, Some(_)) => {
-                self.problems.push("KITE_ACCESS_TOKEN is set but KITE_API_KEY is not".into());
-                Vec::new()
+            false => "gateway".to_owned(),
+        }
+    }
+
+    fn roles(&mut self) -> Roles {
+        let text = self.text("GATEWAY_ROLES").unwrap_or_default();
+        let mut roles = Roles { feed: false, api: false };
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "feed" => roles.feed = true,
+                "api" => roles.api = true,
+                _ => self.problems.push(format!("GATEWAY_ROLES: `{word}` is not one of feed, api")),
             }
         }
+        roles
     }
 
     fn link(&mut self) -> LinkConfig {

@@ -73,6 +73,46 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "TOML file that extends or overrides the built-in exchange calendar.",
     ),
+    secret(
+        "DATABASE_URL",
+        "database.url",
+        "`postgres://user:password@host/name` for state that instances share, `embedded:FILE` for a file of this process alone; a file in the data folder when empty. docs/database.md.",
+    ),
+    open(
+        "GATEWAY_INSTANCE",
+        "gateway.instance",
+        "",
+        "What this process is called among those that share the database; the machine's name when empty.",
+    ),
+    open(
+        "GATEWAY_ROLES",
+        "gateway.roles",
+        "feed,api",
+        "What this process does: `feed` takes leases of accounts and streams them, `api` serves the API and the page. Health and metrics are always served.",
+    ),
+    open(
+        "GATEWAY_LEASE_SECONDS",
+        "gateway.lease_seconds",
+        "6",
+        "How long an instance that died keeps its accounts, 3 to 60.",
+    ),
+    secret(
+        "GATEWAY_MASTER_KEY",
+        "gateway.master_key",
+        "Seals the secrets of accounts in the database: 32 bytes in base64 or hexadecimal digits.",
+    ),
+    open(
+        "GATEWAY_MASTER_KEY_FILE",
+        "gateway.master_key_file",
+        "",
+        "A file of mode 0600 with that key, in place of the variable.",
+    ),
+    open(
+        "GATEWAY_MASTER_KEY_COMMAND",
+        "gateway.master_key_command",
+        "",
+        "A shell command that prints that key within 10 seconds, in place of the variable.",
+    ),
     open(
         "BATCH_WINDOW_MS",
         "batch.window_ms",
@@ -125,7 +165,35 @@ pub const SETTINGS: &[Setting] = &[
         "kite.api_key",
         "API key of a single account, instead of a file. With neither, the gateway runs on its own simulated market.",
     ),
-    secret("KITE_ACCESS_TOKEN", "kite.access_token", "Today's access token of that account."),
+    secret(
+        "KITE_API_SECRET",
+        "kite.api_secret",
+        "API secret of that account; with it the page and `accounts login` can log in.",
+    ),
+    secret(
+        "KITE_ACCESS_TOKEN",
+        "kite.access_token",
+        "Today's access token of that account. Without one the gateway waits for a login or a hand-over.",
+    ),
+    open(
+        "KITE_USERS_URL",
+        "kite.users_url",
+        "",
+        "Address of an HTTP service that lists accounts; docs/accounts.md has its contract.",
+    ),
+    secret("KITE_USERS_TOKEN", "kite.users_token", "What that service asks for, sent as a bearer token."),
+    open(
+        "KITE_ACCOUNTS_SECONDS",
+        "kite.accounts_seconds",
+        "30",
+        "How often accounts are read again from file, database and service, 5 to 86400 seconds.",
+    ),
+    open(
+        "KITE_LOGIN_URL",
+        "kite.login_url",
+        "https://kite.zerodha.com/connect/login",
+        "Where users log in. The app's redirect URL must be this gateway's `/kite/callback`.",
+    ),
     open("KITE_REST_URL", "kite.rest_url", "https://api.kite.trade", "Where Kite's REST API is."),
     open("KITE_TICKER_URL", "kite.ticker_url", "wss://ws.kite.trade", "Where Kite's ticker is."),
     open(

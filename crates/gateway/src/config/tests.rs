@@ -27,7 +27,7 @@ fn check_problems(pairs: &[(&str, &str)], expect: &[&str]) {
 fn nothing_set_is_the_simulated_market() {
     let config = Config::read(&env(&[]), None).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert!(config.accounts.is_empty() && config.redis.is_none() && config.api_key.is_none());
+    assert!(config.accounts.configured.is_empty() && config.redis.is_none() && config.api_key.is_none());
     assert_eq!(config.batch.window, Duration::from_millis(5));
     assert_eq!(config.wishes.len(), 4);
     assert_eq!(config.notices, Vec::<String>::new());
@@ -43,7 +43,8 @@ fn every_problem_is_reported_at_once() {
             ("GATEWAY_RATE", "6.5"),
             ("BATCH_WINDOW_MS", "0"),
             ("REDIS_URL", "localhost:6379"),
-            ("KITE_API_KEY", "k"),
+            ("KITE_ACCESS_TOKEN", "t"),
+            ("GATEWAY_ROLES", "feed,door"),
             ("SIM_LOAD", "lots"),
             ("LOG_LEVEL", "loud"),
         ],
@@ -55,7 +56,8 @@ fn every_problem_is_reported_at_once() {
             "GATEWAY_RATE",
             "BATCH_WINDOW_MS",
             "REDIS_URL",
-            "KITE_ACCESS_TOKEN is not",
+            "GATEWAY_ROLES: `door`",
+            "KITE_ACCESS_TOKEN is set but KITE_API_KEY is not",
             "SIM_LOAD",
             "LOG_LEVEL",
         ],
@@ -107,9 +109,11 @@ fn accounts_come_from_a_file_with_variables() {
     );
     let path = accounts.path().to_str().unwrap();
     let config = Config::read(&env(&[("KITE_ACCOUNTS_FILE", path), ("TOKEN_A", "ta")]), None).unwrap();
-    assert_eq!(config.accounts[0].access_token.expose(), "ta");
-    assert_eq!(config.accounts[0].ticker_url, "wss://ws.kite.trade");
-    assert!(config.accounts[1].simulated && !config.accounts[0].simulated);
+    let accounts = &config.accounts.configured;
+    assert_eq!(accounts[0].secrets.access_token.as_ref().unwrap().expose(), "ta");
+    assert_eq!(accounts[0].ticker_url, "wss://ws.kite.trade");
+    assert!(accounts[1].simulated && !accounts[0].simulated);
+    assert!(config.secrets().contains(&"ta".to_owned()) && !format!("{config:?}").contains("ta\""));
 
     let twice = file(
         "[[account]]\nname = \"a b\"\napi_key = \"\"\naccess_token = \"t\"\n[[account]]\nname = \"a b\"\napi_key = \"k\"\naccess_token = \"t\"\n",
@@ -126,6 +130,6 @@ fn accounts_come_from_a_file_with_variables() {
 
 #[test]
 fn settings_for_parts_to_come_are_said() {
-    let config = Config::read(&env(&[("DATABASE_URL", "postgres://h/d")]), None).unwrap();
-    assert!(config.notices[0].contains("DATABASE_URL"));
+    let config = Config::read(&env(&[("JWT_ISSUER", "https://issuer.example")]), None).unwrap();
+    assert!(config.notices[0].contains("JWT_ISSUER"));
 }

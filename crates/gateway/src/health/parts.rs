@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use account_pool::{Account, TokenView};
+use feed_control::{AccountSlot, AccountState, ControlReport, Plan, SyncStatus, UnmetReason};
 use feed_recorder::{RecorderState, RecorderStatus};
+use instrument_registry::Registry;
 use kite_client::{ConnectionState, ConnectionStatus, TickerStatus};
 use market_model::{Sessions, UnixNanos};
 use redis_fanout::RedisStatus;
@@ -80,15 +83,97 @@ pub(super) fn conservation(feeds: &[(TickerStatus, PipelineStatus)], sinks: &[Si
     json!({ "balanced": unbalanced.is_empty(), "unbalanced": unbalanced })
 }
 
-pub(super) fn account(ticker: &TickerStatus, pipeline: &PipelineStatus) -> Value {
+/// One account, seen from everywhere.
+pub(super) struct AccountView<'a> {
+    pub(super) account: &'a Account,
+    pub(super) token: Option<TokenView>,
+    pub(super) slot: Option<&'a AccountSlot>,
+    pub(super) load: Option<usize>,
+    pub(super) fence: Option<i64>,
+    pub(super) feed: Option<(TickerStatus, PipelineStatus)>,
+    pub(super) now: UnixNanos,
+}
+
+pub(super) fn account(view: &AccountView<'_>) -> Value {
+    let AccountView { account, token, slot, load, fence, feed, now } = view;
+    let refused = feed.as_ref().is_some_and(|(ticker, _)| ticker.token_refused);
+    let state = token.as_ref().map(|view| view.state);
+    let lost = slot.and_then(|slot| match &slot.state {
+        AccountState::Lost(why) => Some(why.to_string()),
+        _ => None,
+    });
     json!({
-        "name": &*ticker.account,
-        "simulated": pipeline.sim,
-        "token": if ticker.token_refused { "refused" } else { "accepted" },
-        "surplus": ticker.surplus,
-        "ticks": pipeline.counts.ticks,
-        "instruments": pipeline.instruments,
-        "stale": pipeline.stale,
+        "name": account.name.as_str(),
+        "from": account.origin,
+        "enabled": account.enabled,
+        "simulated": account.simulated,
+        "token": if refused { "refused" } else { state.map_or("none", |state| state.as_str()) },
+        "token_seconds_left": state.and_then(|state| state.time_left(*now)).map(|left| left.as_secs()),
+        "state": slot.map_or("unknown", |slot| slot.state.as_str()),
+        "lost_because": lost,
+        "streamed_here": fence.is_some(),
+        "fence": fence,
+        "planned": load,
+        "capacity": slot.map(|slot| slot.capacity),
+        "surplus": feed.as_ref().map_or(0, |(ticker, _)| ticker.surplus),
+        "ticks": feed.as_ref().map_or(0, |(_, pipeline)| pipeline.counts.ticks),
+        "instruments": feed.as_ref().map_or(0, |(_, pipeline)| pipeline.instruments),
+        "stale": feed.as_ref().map_or(0, |(_, pipeline)| pipeline.stale),
+    })
+}
+
+/// What wishes came to.
+pub(super) fn subscriptions(report: Option<&ControlReport>, store: &SyncStatus) -> Value {
+    let Some(report) = report else { return json!({ "wanted": 0, "store_failure": store.failure }) };
+    let plan = &report.plan;
+    let (waiting, unmet): (Vec<_>, Vec<_>) = plan
+        .desired()
+        .unmet()
+        .iter()
+        .partition(|unmet| matches!(unmet.reason, UnmetReason::WaitingForPrice { .. }));
+    json!({
+        "wanted": plan.desired().len(),
+        "unmet": unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "waiting_for_a_price": waiting.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "refused_for_capacity": plan.changes().refused,
+        "refusals": plan.refusals().iter().map(|refusal| {
+            format!("wish `{}`: {} of {} on no account, {}", refusal.wish, refusal.refused, refusal.of, refusal.why)
+        }).collect::<Vec<_>>(),
+        "generation": store.wishes_generation,
+        "store_failure": store.failure,
+    })
+}
+
+/// Strikes that wait for a first price.
+pub(super) fn waiting(plan: &Plan) -> Option<String> {
+    let mut names: Vec<&str> = plan
+        .desired()
+        .unmet()
+        .iter()
+        .filter_map(|unmet| match &unmet.reason {
+            UnmetReason::WaitingForPrice { underlying, .. } => Some(&**underlying),
+            _ => None,
+        })
+        .collect();
+    names.dedup();
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| format!("no price yet of {names}: their option strikes are not subscribed"))
+}
+
+pub(super) fn instruments(registry: &Registry, now: UnixNanos) -> Value {
+    let (summary, status) = (registry.summary(now), registry.status());
+    json!({
+        "from": summary.origin.as_str(),
+        "day": summary.day.map(|day| day.to_string()),
+        "listed": summary.listed,
+        "age_s": summary.age.map(|age| age.as_secs()),
+        "unreadable_rows": summary.skipped.unreadable,
+        "failure": status.failure.as_ref().map(|failure| failure.reason.to_string()),
+        "tries": status.failure.as_ref().map(|failure| failure.tries),
+        "next_refresh": status.next_refresh.map(|at| at.0),
+        "stored_day": status.stored.map(|day| day.to_string()),
+        "store_failure": status.store_failure,
+        "changes": status.morning.as_ref().map(|report| report.to_string()),
     })
 }
 
