@@ -31,6 +31,7 @@ mod config;
 mod database;
 mod embedded;
 mod error;
+pub mod lease;
 mod metrics;
 mod migrate;
 mod postgres;

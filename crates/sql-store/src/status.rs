@@ -129,8 +129,8 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn what_calls_bring_turns_the_status() {
+    #[test]
+    fn what_calls_bring_turns_the_status() {
         let board = StatusBoard::new(StoreMetrics::noop());
         let status = board.subscribe();
         let check = |outcome: Result<(), StoreError>, wrote: bool, up: bool| {
@@ -149,8 +149,7 @@ mod tests {
         check(Err(full()), true, false);
         check(Ok(()), false, false);
         let since = status.borrow().since;
-        tokio::time::advance(Duration::from_secs(1)).await;
         check(Ok(()), true, true);
-        assert_eq!(status.borrow().since, since + Duration::from_secs(1));
+        assert!(status.borrow().since > since);
     }
 }

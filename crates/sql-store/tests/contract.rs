@@ -113,7 +113,7 @@ async fn count(db: &Database) -> i64 {
 }
 
 async fn types_come_back_as_they_went_in(db: Database) {
-    let long = "x".repeat(1 << 20);
+    let long = "x".repeat(2_000);
     let rows: Vec<Vec<Value>> = vec![
         vec![i64::MIN.into(), "".into(), f64::MIN_POSITIVE.into(), Vec::new().into(), i64::MAX.into()],
         vec![0_i64.into(), "naïve \u{1f980} ' $1 \\ \n".into(), (-0.1).into(), vec![0, 255, 39].into(), 1_i64.into()],
@@ -230,7 +230,8 @@ async fn rows_past_the_limit_of_one_statement_are_still_one_transaction(db: Data
     let row = |id: i64| vec![id.into(), format!("thing {id}").into()];
     // The last row breaks a rule: the first 15,000, which went in another statement, are gone too.
     let broken = (0..40_000).map(row).chain([vec![50_000_i64.into(), "thing 7".into()]]);
-    assert!(matches!(db.execute_many(&ADD, broken).await, Err(StoreError::Unique { .. })));
+    let refused = db.execute_many(&ADD, broken).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unique { .. }), "{refused:?}");
     assert_eq!(count(&db).await, 0);
     let before = db.statements();
     assert_eq!(db.execute_many(&ADD, (0..40_000).map(row)).await.unwrap(), 40_000);
@@ -327,7 +328,7 @@ async fn a_long_statement_ends_at_its_limit(db: Database) {
 }
 
 async fn a_wrong_statement_is_an_error_of_its_own(db: Database) {
-    static WRONG: Statement = Statement::new("wrong", "select nothing from nowhere", &[]);
+    static WRONG: Statement = Statement::new("wrong", "select id from nowhere", &[]);
     let wrong = db.query(&WRONG, []).await.unwrap_err();
     assert!(matches!(wrong, StoreError::Statement { statement: "wrong", .. }), "{wrong:?}");
     assert!(wrong.to_string().contains("nowhere") && !wrong.to_string().contains('\n'), "{wrong}");
