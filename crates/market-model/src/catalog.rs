@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::{Exchange, Expiry, Instrument, InstrumentToken, Price};
@@ -98,6 +99,7 @@ pub struct InstrumentCatalog {
     underlyings: Vec<Underlying>,
     by_name: HashTable<UnderlyingId>,
     underlying_of: Vec<UnderlyingId>,
+    repeated_symbols: usize,
 }
 
 impl InstrumentCatalog {
@@ -157,6 +159,16 @@ impl InstrumentCatalog {
         &self.instruments
     }
 
+    /// The instruments alone, in the order of their slots.
+    pub fn into_instruments(self) -> Vec<Instrument> {
+        self.instruments
+    }
+
+    /// How many rows repeat the exchange and tradingsymbol of another; a sound dump has none.
+    pub const fn repeated_symbols(&self) -> usize {
+        self.repeated_symbols
+    }
+
     /// Every underlying; an instrument without derivatives is an underlying of its own.
     pub fn underlyings(&self) -> &[Underlying] {
         &self.underlyings
@@ -207,7 +219,15 @@ impl InstrumentCatalog {
                 rows[other.index()].is_listed_as(&instrument.exchange, &instrument.tradingsymbol)
             };
             let entry = self.by_symbol.entry(hash_at(rows, slot), same, |slot| hash_at(rows, *slot));
-            *entry.or_insert(slot).get_mut() = slot;
+            match entry {
+                Entry::Occupied(mut entry) => {
+                    self.repeated_symbols += 1;
+                    *entry.get_mut() = slot;
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(slot);
+                }
+            }
         }
         Ok(())
     }
@@ -328,7 +348,13 @@ mod tests {
     #[test]
     fn spots_are_found_by_what_the_rows_say() {
         let future = |token, exchange, name: &str| {
-            row(token, exchange, &format!("{name}26NOVFUT"), name, InstrumentKind::Future { expiry: expiry(24) })
+            row(
+                token,
+                exchange,
+                &format!("{name}26NOVFUT"),
+                name,
+                InstrumentKind::Future { expiry: expiry(24) },
+            )
         };
         let catalog = InstrumentCatalog::new(
             vec![
@@ -345,7 +371,13 @@ mod tests {
                 row(1033, Exchange::Mcx, "MCXBULLDEX", "MCX BULLION", InstrumentKind::Index),
                 row(408_065, Exchange::Nse, "INFY", "INFOSYS", InstrumentKind::Equity),
                 row(408_068, Exchange::Bse, "INFY", "INFOSYS", InstrumentKind::Equity),
-                row(3_813_889, Exchange::Nse, "CENTRALBK-BE", "CENTRAL BANK OF INDIA", InstrumentKind::Equity),
+                row(
+                    3_813_889,
+                    Exchange::Nse,
+                    "CENTRALBK-BE",
+                    "CENTRAL BANK OF INDIA",
+                    InstrumentKind::Equity,
+                ),
                 // A share that happens to be called like a commodity is not its spot.
                 row(1025, Exchange::Nse, "GOLD", "", InstrumentKind::Equity),
             ],

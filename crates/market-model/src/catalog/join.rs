@@ -27,9 +27,8 @@ impl InstrumentCatalog {
                 let underlying = &self.underlyings[id.index()];
                 underlying.name == instrument.name && underlying.exchange == instrument.exchange
             };
-            let known = recent.filter(same).or_else(|| {
-                self.by_name.find(name_hash(&instrument.name), same).copied()
-            });
+            let known =
+                recent.filter(same).or_else(|| self.by_name.find(name_hash(&instrument.name), same).copied());
             let id = known.unwrap_or_else(|| {
                 let spot = self.spot_of(&instruments, instrument, &indices, &index_symbol);
                 let id = self.add_underlying(&instrument.name, &instrument.exchange, spot);
@@ -63,7 +62,12 @@ impl InstrumentCatalog {
         self.underlying_of = underlying_of;
     }
 
-    fn add_underlying(&mut self, name: &str, exchange: &Exchange, spot: Option<InstrumentSlot>) -> UnderlyingId {
+    fn add_underlying(
+        &mut self,
+        name: &str,
+        exchange: &Exchange,
+        spot: Option<InstrumentSlot>,
+    ) -> UnderlyingId {
         let id = UnderlyingId(self.underlyings.len() as u32);
         self.underlyings.push(Underlying {
             name: name.into(),
