@@ -1,8 +1,14 @@
 //! An immutable table of every instrument of a day, swapped whole.
 
-use rustc_hash::FxHashMap;
+use std::hash::{Hash, Hasher};
 
-use crate::{Exchange, Expiry, Instrument, InstrumentKind, InstrumentToken, OptionSide, Price};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::{Exchange, Expiry, Instrument, InstrumentToken, Price};
+
+mod join;
 
 /// Position of an instrument in its catalog: dense, from 0, valid only for that catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,18 +89,24 @@ pub enum CatalogError {
 }
 
 /// Every instrument of a day, with the joins that the feed needs.
+///
+/// The tables by symbol and by name hold positions only: the names stay in the rows, and a lookup allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct InstrumentCatalog {
     instruments: Vec<Instrument>,
     by_token: FxHashMap<InstrumentToken, InstrumentSlot>,
-    by_symbol: FxHashMap<(Exchange, Box<str>), InstrumentSlot>,
+    by_symbol: HashTable<InstrumentSlot>,
     underlyings: Vec<Underlying>,
+    by_name: HashTable<UnderlyingId>,
     underlying_of: Vec<UnderlyingId>,
+    repeated_symbols: usize,
 }
 
 impl InstrumentCatalog {
     /// Builds the tables. `index_symbol` answers, for the name that derivatives carry, the tradingsymbol of its
     /// index (`NIFTY` -> `NIFTY 50`); for a share the two are the same and `None` is right.
+    ///
+    /// Of two rows with one exchange and tradingsymbol the later one is found by symbol.
     ///
     /// # Errors
     /// [`CatalogError`] when two rows share a token.
@@ -138,12 +150,23 @@ impl InstrumentCatalog {
 
     /// The instrument that `exchange` lists as `tradingsymbol`.
     pub fn by_symbol(&self, exchange: &Exchange, tradingsymbol: &str) -> Option<InstrumentSlot> {
-        self.by_symbol.get(&(exchange.clone(), tradingsymbol.into())).copied()
+        let same = |slot: &InstrumentSlot| self.get(*slot).is_listed_as(exchange, tradingsymbol);
+        self.by_symbol.find(symbol_hash(exchange, tradingsymbol), same).copied()
     }
 
     /// Every instrument, in the order of its slots.
     pub fn instruments(&self) -> &[Instrument] {
         &self.instruments
+    }
+
+    /// The instruments alone, in the order of their slots.
+    pub fn into_instruments(self) -> Vec<Instrument> {
+        self.instruments
+    }
+
+    /// How many rows repeat the exchange and tradingsymbol of another; a sound dump has none.
+    pub const fn repeated_symbols(&self) -> usize {
+        self.repeated_symbols
     }
 
     /// Every underlying; an instrument without derivatives is an underlying of its own.
@@ -163,139 +186,78 @@ impl InstrumentCatalog {
 
     /// The underlying whose derivatives carry `name`, the one with options first when several exchanges have it.
     pub fn underlying_by_name(&self, name: &str) -> Option<UnderlyingId> {
-        let ids = (0u32..).map(UnderlyingId);
-        ids.zip(&self.underlyings)
-            .filter(|(_, underlying)| &*underlying.name == name)
-            .max_by_key(|(_, underlying)| underlying.chains.len())
-            .map(|(id, _)| id)
+        self.called(name).max_by_key(|id| (self.underlying(*id).chains.len(), *id))
+    }
+
+    /// The underlying whose derivatives carry `name` on `exchange`.
+    pub fn underlying_on(&self, exchange: &Exchange, name: &str) -> Option<UnderlyingId> {
+        self.called(name).filter(|id| self.underlying(*id).exchange == *exchange).min()
+    }
+
+    fn called(&self, name: &str) -> impl Iterator<Item = UnderlyingId> {
+        self.by_name.iter_hash(name_hash(name)).copied().filter(move |id| *self.underlying(*id).name == *name)
     }
 
     fn index_rows(&mut self) -> Result<(), CatalogError> {
-        u32::try_from(self.instruments.len()).map_err(|_| CatalogError::TooMany)?;
-        for (slot, instrument) in (0u32..).map(InstrumentSlot).zip(&self.instruments) {
+        let count = u32::try_from(self.instruments.len()).map_err(|_| CatalogError::TooMany)?;
+        self.by_token.reserve(count as usize);
+        let hash_at = |rows: &[Instrument], slot: InstrumentSlot| {
+            let row = &rows[slot.index()];
+            symbol_hash(&row.exchange, &row.tradingsymbol)
+        };
+        let rows = &self.instruments;
+        self.by_symbol.reserve(rows.len(), |slot| hash_at(rows, *slot));
+        for (slot, instrument) in (0..count).map(InstrumentSlot).zip(rows) {
             if let Some(first) = self.by_token.insert(instrument.token, slot) {
                 return Err(CatalogError::DuplicateToken {
                     token: instrument.token,
-                    first: self.instruments[first.index()].tradingsymbol.clone(),
+                    first: rows[first.index()].tradingsymbol.clone(),
                     second: instrument.tradingsymbol.clone(),
                 });
             }
-            self.by_symbol.insert((instrument.exchange.clone(), instrument.tradingsymbol.clone()), slot);
+            let same = |other: &InstrumentSlot| {
+                rows[other.index()].is_listed_as(&instrument.exchange, &instrument.tradingsymbol)
+            };
+            let entry = self.by_symbol.entry(hash_at(rows, slot), same, |slot| hash_at(rows, *slot));
+            match entry {
+                Entry::Occupied(mut entry) => {
+                    self.repeated_symbols += 1;
+                    *entry.get_mut() = slot;
+                }
+                Entry::Vacant(entry) => {
+                    entry.insert(slot);
+                }
+            }
         }
         Ok(())
     }
-
-    fn join_underlyings<'a>(&mut self, index_symbol: impl Fn(&str) -> Option<&'a str>) {
-        let mut ids: FxHashMap<(Exchange, Box<str>), UnderlyingId> = FxHashMap::default();
-        let mut spot_of: FxHashMap<InstrumentSlot, UnderlyingId> = FxHashMap::default();
-        self.underlying_of = vec![UnderlyingId(u32::MAX); self.instruments.len()];
-        for (slot, instrument) in (0u32..).map(InstrumentSlot).zip(&self.instruments) {
-            let Some(expiry) = instrument.expiry() else {
-                continue;
-            };
-            let id =
-                *ids.entry((instrument.exchange.clone(), instrument.name.clone())).or_insert_with(|| {
-                    let id = UnderlyingId(self.underlyings.len() as u32);
-                    let spot = spot_slot(&self.by_symbol, instrument, &index_symbol);
-                    if let Some(spot) = spot {
-                        spot_of.entry(spot).or_insert(id);
-                    }
-                    self.underlyings.push(Underlying {
-                        name: instrument.name.clone(),
-                        exchange: instrument.exchange.clone(),
-                        spot,
-                        futures: Vec::new(),
-                        chains: Vec::new(),
-                    });
-                    id
-                });
-            self.underlying_of[slot.index()] = id;
-            let underlying = &mut self.underlyings[id.index()];
-            match &instrument.kind {
-                InstrumentKind::Option { strike, side, .. } => {
-                    underlying.add_option(*expiry, *strike, *side, slot);
-                }
-                _ => underlying.futures.push(slot),
-            }
-        }
-        for underlying in &mut self.underlyings {
-            underlying.sort(&self.instruments);
-        }
-        for (slot, instrument) in (0u32..).map(InstrumentSlot).zip(&self.instruments) {
-            if instrument.expiry().is_some() {
-                continue;
-            }
-            self.underlying_of[slot.index()] = spot_of.get(&slot).copied().unwrap_or_else(|| {
-                let id = UnderlyingId(self.underlyings.len() as u32);
-                self.underlyings.push(Underlying {
-                    name: instrument.tradingsymbol.clone(),
-                    exchange: instrument.exchange.clone(),
-                    spot: Some(slot),
-                    futures: Vec::new(),
-                    chains: Vec::new(),
-                });
-                id
-            });
-        }
-    }
 }
 
-fn spot_slot<'a>(
-    by_symbol: &FxHashMap<(Exchange, Box<str>), InstrumentSlot>,
-    derivative: &Instrument,
-    index_symbol: impl Fn(&str) -> Option<&'a str>,
-) -> Option<InstrumentSlot> {
-    let cash = match derivative.exchange {
-        Exchange::Nfo => Exchange::Nse,
-        Exchange::Bfo => Exchange::Bse,
-        _ => return None,
-    };
-    let symbol = index_symbol(&derivative.name).unwrap_or(&derivative.name);
-    by_symbol.get(&(cash, symbol.into())).copied()
+fn symbol_hash(exchange: &Exchange, tradingsymbol: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    exchange.hash(&mut hasher);
+    tradingsymbol.hash(&mut hasher);
+    hasher.finish()
 }
 
-// === impl Underlying ===
+fn name_hash(name: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
 
-impl Underlying {
-    fn add_option(&mut self, expiry: Expiry, strike: Price, side: OptionSide, slot: InstrumentSlot) {
-        let chain = match self.chains.iter().position(|chain| chain.expiry.date == expiry.date) {
-            Some(at) => &mut self.chains[at],
-            None => {
-                self.chains.push(ExpiryChain { expiry, future: None, rows: Vec::new() });
-                let last = self.chains.len() - 1;
-                &mut self.chains[last]
-            }
-        };
-        let (call, put) = match side {
-            OptionSide::Call => (Some(slot), None),
-            OptionSide::Put => (None, Some(slot)),
-        };
-        chain.rows.push(StrikeRow { strike, call, put });
-    }
+// === impl Instrument ===
 
-    fn sort(&mut self, instruments: &[Instrument]) {
-        let end_of = |slot: &InstrumentSlot| instruments[slot.index()].expiry().map(|expiry| expiry.date);
-        self.futures.sort_by_key(end_of);
-        self.chains.sort_by_key(|chain| chain.expiry.date);
-        for chain in &mut self.chains {
-            chain.future = self.futures.iter().copied().find(|slot| end_of(slot) == Some(chain.expiry.date));
-            chain.rows.sort_by_key(|row| row.strike);
-            chain.rows.dedup_by(|later, kept| {
-                let same = later.strike == kept.strike;
-                if same {
-                    kept.call = kept.call.or(later.call);
-                    kept.put = kept.put.or(later.put);
-                }
-                same
-            });
-        }
+impl Instrument {
+    fn is_listed_as(&self, exchange: &Exchange, tradingsymbol: &str) -> bool {
+        *self.tradingsymbol == *tradingsymbol && self.exchange == *exchange
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Segment;
+    use crate::{InstrumentKind, OptionSide, Segment};
 
     fn row(token: u32, exchange: Exchange, symbol: &str, name: &str, kind: InstrumentKind) -> Instrument {
         Instrument {
@@ -381,5 +343,78 @@ mod tests {
             error.to_string(),
             "instrument token 514 is listed twice: NIFTY2425100PE and NIFTY2425000CE"
         );
+    }
+
+    #[test]
+    fn spots_are_found_by_what_the_rows_say() {
+        let future = |token, exchange, name: &str| {
+            row(
+                token,
+                exchange,
+                &format!("{name}26NOVFUT"),
+                name,
+                InstrumentKind::Future { expiry: expiry(24) },
+            )
+        };
+        let catalog = InstrumentCatalog::new(
+            vec![
+                future(2, Exchange::Nfo, "NIFTY"),
+                future(5, Exchange::Bfo, "SENSEX"),
+                future(258, Exchange::Nfo, "INFY"),
+                future(514, Exchange::Nfo, "CENTRALBK"),
+                future(770, Exchange::Nfo, "NIFTYFPI"),
+                future(7, Exchange::Mcx, "GOLD"),
+                future(263, Exchange::Mcx, "MCXBULLDEX"),
+                row(256_265, Exchange::Nse, "NIFTY 50", "NIFTY 50", InstrumentKind::Index),
+                row(265, Exchange::Bse, "SENSEX", "SENSEX", InstrumentKind::Index),
+                row(521, Exchange::Nse, "NIFTY INDIA FPI 150", "NIFTYFPI", InstrumentKind::Index),
+                row(1033, Exchange::Mcx, "MCXBULLDEX", "MCX BULLION", InstrumentKind::Index),
+                row(408_065, Exchange::Nse, "INFY", "INFOSYS", InstrumentKind::Equity),
+                row(408_068, Exchange::Bse, "INFY", "INFOSYS", InstrumentKind::Equity),
+                row(
+                    3_813_889,
+                    Exchange::Nse,
+                    "CENTRALBK-BE",
+                    "CENTRAL BANK OF INDIA",
+                    InstrumentKind::Equity,
+                ),
+                // A share that happens to be called like a commodity is not its spot.
+                row(1025, Exchange::Nse, "GOLD", "", InstrumentKind::Equity),
+            ],
+            index_symbol,
+        )
+        .unwrap();
+        let spot = |exchange, name| {
+            let underlying = catalog.underlying(catalog.underlying_on(&exchange, name).unwrap());
+            assert_eq!(underlying.futures.len(), 1, "{name}");
+            underlying.spot.map(|slot| catalog.get(slot).token.0)
+        };
+        assert_eq!(spot(Exchange::Nfo, "NIFTY"), Some(256_265));
+        assert_eq!(spot(Exchange::Bfo, "SENSEX"), Some(265));
+        assert_eq!(spot(Exchange::Nfo, "INFY"), Some(408_065));
+        assert_eq!(spot(Exchange::Nfo, "CENTRALBK"), Some(3_813_889));
+        assert_eq!(spot(Exchange::Nfo, "NIFTYFPI"), Some(521));
+        assert_eq!(spot(Exchange::Mcx, "GOLD"), None);
+        assert_eq!(spot(Exchange::Mcx, "MCXBULLDEX"), Some(1033));
+        let of = |token| catalog.underlying_of(catalog.slot(InstrumentToken(token)).unwrap());
+        assert_eq!(of(3_813_889), of(514));
+        assert_ne!(of(408_068), of(258));
+        assert_eq!(catalog.underlying_on(&Exchange::Bfo, "NIFTY"), None);
+    }
+
+    #[test]
+    fn of_two_underlyings_with_one_name_the_one_with_options_is_meant() {
+        let catalog = InstrumentCatalog::new(
+            vec![
+                option(514, 24, 25_100, OptionSide::Put),
+                row(1, Exchange::Nse, "NIFTY", "", InstrumentKind::Equity),
+                row(4, Exchange::Bse, "NIFTY", "", InstrumentKind::Equity),
+            ],
+            |_| Some("NIFTY 50"),
+        )
+        .unwrap();
+        let meant = catalog.underlying_by_name("NIFTY").unwrap();
+        assert_eq!(catalog.underlying(meant).exchange, Exchange::Nfo);
+        assert_eq!(catalog.underlying_by_name("NIFT"), None);
     }
 }
