@@ -60,5 +60,8 @@ for path in sorted((DATA / "instruments").glob("*.csv")):
 for name, data in BODIES.items():
     body = {"status": "success", "data": data}
     seed("rest_body", name, json.dumps(body, separators=(",", ":")).encode())
+for path in sorted((DATA / "rest").glob("*.json")):
+    body = json.loads(path.read_text())
+    seed("rest_body", path.stem, json.dumps(body, separators=(",", ":")).encode())
 error = {"status": "error", "message": "m", "data": {"hints": ["switch_to_amo"]}, "error_type": "InputException"}
 seed("rest_body", "error", json.dumps(error, separators=(",", ":")).encode())

@@ -19,17 +19,24 @@
 //! # Ok::<(), kite_wire::DecodeError>(())
 //! ```
 
+mod amount;
+pub mod api;
+mod checksum;
 mod divisor;
 mod encode;
 mod frame;
 mod indian_time;
 mod instruments;
+mod mf_instruments;
 mod packet;
 mod request;
 pub mod rest;
 mod text;
 mod vector;
+mod words;
 
+pub use amount::{Amount, ParseAmountError};
+pub use checksum::{is_genuine_postback, postback_checksum, session_checksum};
 pub use divisor::{DivisorError, Divisors, price_divisor};
 pub use encode::{EncodeError, FrameBuilder, encode_packet, encode_packet_with};
 pub use frame::{DecodeError, DecodeErrorKind, Frame, Packets, decode_frame, decode_frame_with};
@@ -38,6 +45,11 @@ pub use instruments::{
     InstrumentRow, InstrumentRows, InstrumentType, InstrumentsError, RowError, RowErrorReason,
     parse_instruments, write_instruments,
 };
+pub use mf_instruments::{MfInstrument, parse_mf_instruments};
 pub use packet::Packet;
 pub use request::{RequestError, TickerRequest};
 pub use text::{TextError, TextMessage};
+pub use words::{
+    AlertStatus, AlertType, ErrorKind, GttStatus, GttType, Interval, MarginSegment, OrderStatus, OrderType,
+    PositionType, Product, TransactionType, Validity, Variety,
+};

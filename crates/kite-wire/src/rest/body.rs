@@ -6,6 +6,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 
 use super::lenient::or_default;
+use crate::ErrorKind;
 
 /// `{"status":"success","data":..}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -104,6 +105,14 @@ impl<T: Serialize> Serialize for Success<T> {
 // === impl ErrorBody ===
 
 impl ErrorBody {
+    /// The class of the error; without a name it is [`ErrorKind::General`].
+    pub fn kind(&self) -> ErrorKind {
+        match self.error_type.as_deref() {
+            None | Some("") => ErrorKind::General,
+            Some(name) => ErrorKind::from_word(name),
+        }
+    }
+
     /// An error of class `error_type`.
     pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> Self {
         Self {

@@ -5,12 +5,31 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// Absent and `null` are the default.
-pub(super) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
     D: Deserializer<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A yes or no; no when absent. Numbers and texts that say one are understood.
+pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Flag {
+        Bool(bool),
+        Other(Scalar),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(false),
+        Some(Flag::Bool(flag)) => Ok(flag),
+        Some(Flag::Other(Scalar::Nothing | Scalar::Unsigned(0))) => Ok(false),
+        Some(Flag::Other(Scalar::Unsigned(1))) => Ok(true),
+        Some(Flag::Other(Scalar::Text(text))) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(Flag::Other(Scalar::Text(text))) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(Flag::Other(other)) => Err(refused(&other, "true or false")),
+    }
 }
 
 /// A JSON scalar.
@@ -65,12 +84,12 @@ fn refused<E: Error>(scalar: &Scalar, expected: &'static str) -> E {
 }
 
 /// A price: the nearest 1e-7 rupee of what is written; a whole one is written without a point, as Kite does.
-pub(super) mod price {
+pub(crate) mod price {
     use super::*;
     use market_model::Price;
     use serde::Serializer;
 
-    pub(in crate::rest) fn serialize<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(price: &Price, serializer: S) -> Result<S::Ok, S::Error> {
         if price.raw() % Price::SCALE == 0 {
             serializer.serialize_i64(price.raw() / Price::SCALE)
         } else {
@@ -78,9 +97,7 @@ pub(super) mod price {
         }
     }
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Price, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Price, D::Error> {
         let scalar = Scalar::deserialize(deserializer)?;
         let whole = |rupees: Option<i64>| {
             rupees.and_then(|rupees| rupees.checked_mul(Price::SCALE)).map(Price::from_raw)
@@ -96,12 +113,18 @@ pub(super) mod price {
     }
 }
 
+/// A price as a form field: the shortest decimal, `463`, `1412.95`.
+pub(crate) fn plain(price: market_model::Price) -> String {
+    let text = price.to_string();
+    text.strip_suffix(".00").map_or_else(|| text.trim_end_matches('0').to_owned(), str::to_owned)
+}
+
 /// A count: zero when absent. `5.0` and `"5"` are five.
-pub(super) mod count {
+pub(crate) mod count {
     use super::*;
     use serde::Serializer;
 
-    pub(in crate::rest) fn serialize<T, S>(count: &T, serializer: S) -> Result<S::Ok, S::Error>
+    pub(crate) fn serialize<T, S>(count: &T, serializer: S) -> Result<S::Ok, S::Error>
     where
         T: Copy + Into<u64>,
         S: Serializer,
@@ -109,7 +132,7 @@ pub(super) mod count {
         serializer.serialize_u64((*count).into())
     }
 
-    pub(in crate::rest) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
     where
         T: TryFrom<u64>,
         D: Deserializer<'de>,
@@ -128,20 +151,43 @@ pub(super) mod count {
     }
 }
 
+/// A count that may be below zero, such as the quantity of a short position.
+pub(crate) mod signed {
+    use super::*;
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(*number)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let scalar = Scalar::deserialize(deserializer)?;
+        let whole = |float: f64| (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64);
+        let number = match &scalar {
+            Scalar::Nothing => Some(0),
+            Scalar::Unsigned(value) => i64::try_from(*value).ok(),
+            Scalar::Signed(value) => Some(*value),
+            Scalar::Float(value) => whole(*value),
+            Scalar::Text(text) => text.parse().ok().or_else(|| whole(text.parse().ok()?)),
+        };
+        number.ok_or_else(|| refused(&scalar, "a whole number"))
+    }
+}
+
 /// An instrument token.
-pub(super) mod token {
+pub(crate) mod token {
     use super::*;
     use market_model::InstrumentToken;
     use serde::Serializer;
 
-    pub(in crate::rest) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         token: &InstrumentToken,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(token.0)
     }
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<InstrumentToken, D::Error> {
         count::deserialize(deserializer).map(InstrumentToken)
@@ -149,13 +195,13 @@ pub(super) mod token {
 }
 
 /// A time without a zone, Indian; `None` when absent, null or unreadable.
-pub(super) mod time {
+pub(crate) mod time {
     use super::*;
     use crate::{format_indian_time, parse_indian_time};
     use market_model::UnixNanos;
     use serde::Serializer;
 
-    pub(in crate::rest) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         time: &Option<UnixNanos>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -165,7 +211,7 @@ pub(super) mod time {
         }
     }
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<UnixNanos>, D::Error> {
         Ok(match Scalar::deserialize(deserializer)? {
@@ -175,19 +221,57 @@ pub(super) mod time {
     }
 }
 
+/// A day; `None` when absent, null or unreadable. A time of day beside it is dropped.
+pub(crate) mod date {
+    use super::*;
+    use jiff::civil::{Date, DateTime};
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(day: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => serializer.collect_str(day),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
+        Ok(match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => text.parse::<DateTime>().ok().map(DateTime::date),
+            _ => None,
+        })
+    }
+}
+
+/// `09:16:39`, the whole of a trade's `order_timestamp`; `None` when absent, null or unreadable.
+pub(crate) mod time_of_day {
+    use super::*;
+    use jiff::civil::Time;
+    use serde::Serializer;
+
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => serializer.collect_str(&time.strftime("%H:%M:%S")),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+        Ok(match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => text.parse().ok(),
+            _ => None,
+        })
+    }
+}
+
 /// An identifier: a text, even when written as a number.
-pub(super) mod id {
+pub(crate) mod id {
     use super::*;
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<String, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         Ok(optional(deserializer)?.unwrap_or_default())
     }
 
-    pub(in crate::rest) fn optional<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<String>, D::Error> {
+    pub(crate) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
         Ok(match Scalar::deserialize(deserializer)? {
             Scalar::Nothing => None,
             Scalar::Unsigned(value) => Some(value.to_string()),
@@ -199,7 +283,7 @@ pub(super) mod id {
 }
 
 /// Open, high, low, close.
-pub(super) mod ohlc {
+pub(crate) mod ohlc {
     use super::*;
     use market_model::{Ohlc, Price};
     use serde::{Serialize, Serializer};
@@ -217,19 +301,19 @@ pub(super) mod ohlc {
         close: Price,
     }
 
-    pub(in crate::rest) fn serialize<S: Serializer>(ohlc: &Ohlc, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(ohlc: &Ohlc, serializer: S) -> Result<S::Ok, S::Error> {
         let Ohlc { open, high, low, close } = *ohlc;
         Prices { open, high, low, close }.serialize(serializer)
     }
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ohlc, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ohlc, D::Error> {
         let Prices { open, high, low, close } = or_default(deserializer)?;
         Ok(Ohlc { open, high, low, close })
     }
 }
 
 /// The book. Levels beyond five are ignored, missing ones are empty.
-pub(super) mod depth {
+pub(crate) mod depth {
     use super::*;
     use market_model::{Depth, DepthLevel, Price};
     use serde::{Serialize, Serializer};
@@ -254,16 +338,14 @@ pub(super) mod depth {
         sell: Vec<Level>,
     }
 
-    pub(in crate::rest) fn serialize<S: Serializer>(depth: &Depth, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(depth: &Depth, serializer: S) -> Result<S::Ok, S::Error> {
         let side = |levels: [DepthLevel; 5]| {
             levels.map(|DepthLevel { price, quantity, orders }| Level { price, quantity, orders }).into()
         };
         Sides { buy: side(depth.buy), sell: side(depth.sell) }.serialize(serializer)
     }
 
-    pub(in crate::rest) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Depth, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Depth, D::Error> {
         let Sides { buy, sell } = or_default(deserializer)?;
         let side = |levels: Vec<Level>| {
             let mut filled = [DepthLevel::default(); 5];

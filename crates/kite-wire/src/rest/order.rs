@@ -1,29 +1,32 @@
-//! An order as postbacks and the ticker's order frames show it.
+//! An order as the order book, postbacks and the ticker's order frames show it.
 
 use market_model::{InstrumentToken, Price, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use super::lenient::{count, id, or_default, price, time, token};
+use crate::{Amount, OrderStatus, OrderType, Product, TransactionType, Validity, Variety};
 
-/// The newest state of one order. Frames may come twice, late, or not at all.
+/// A state of one order: a row of the order book or of an order's history, a postback, or the data of an order frame.
+/// Frames and postbacks may come twice, late, or not at all; what only one of the sources says is `None` elsewhere.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct OrderUpdate {
     /// Whose order it is; postbacks say it here.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
     pub user_id: Option<String>,
-    /// Whose order it is; captured ticker frames say it here.
+    /// Whose order it is; captured ticker frames and newer rows say it here.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
     pub account_id: Option<String>,
-    /// What an IOC or cancelled order left.
-    #[serde(with = "count")]
-    pub unfilled_quantity: u64,
+    /// What an IOC or cancelled order left; not in rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfilled_quantity: Option<u64>,
     /// The app that placed it; postbacks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_id: Option<u64>,
-    /// SHA-256 of order id, order timestamp and API secret; empty in ticker frames.
-    #[serde(deserialize_with = "or_default")]
-    pub checksum: String,
+    /// SHA-256 of order id, order timestamp and API secret; empty in ticker frames, not in rows. Checked by
+    /// [`is_genuine_postback`](crate::is_genuine_postback).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
     /// Who placed it; another id than the user's for a dealer.
     #[serde(deserialize_with = "or_default")]
     pub placed_by: String,
@@ -37,8 +40,7 @@ pub struct OrderUpdate {
     #[serde(deserialize_with = "id::optional")]
     pub parent_order_id: Option<String>,
     /// `COMPLETE`, `REJECTED`, `CANCELLED`, `UPDATE`, ..; an open set.
-    #[serde(deserialize_with = "or_default")]
-    pub status: String,
+    pub status: OrderStatus,
     /// Why it was rejected or cancelled, for people.
     pub status_message: Option<String>,
     /// The same in the exchange's words.
@@ -53,8 +55,7 @@ pub struct OrderUpdate {
     #[serde(with = "time")]
     pub exchange_timestamp: Option<UnixNanos>,
     /// `regular`, `amo`, `co`, `iceberg`, `auction`.
-    #[serde(deserialize_with = "or_default")]
-    pub variety: String,
+    pub variety: Variety,
     /// Where it is placed.
     #[serde(deserialize_with = "or_default")]
     pub exchange: String,
@@ -65,18 +66,20 @@ pub struct OrderUpdate {
     #[serde(with = "token")]
     pub instrument_token: InstrumentToken,
     /// `MARKET`, `LIMIT`, `SL`, `SL-M`.
-    #[serde(deserialize_with = "or_default")]
-    pub order_type: String,
+    pub order_type: OrderType,
     /// `BUY` or `SELL`.
-    #[serde(deserialize_with = "or_default")]
-    pub transaction_type: String,
+    pub transaction_type: TransactionType,
     /// `DAY`, `IOC`, `TTL`.
-    #[serde(deserialize_with = "or_default")]
-    pub validity: String,
-    /// `CNC`, `NRML`, `MIS`, `MTF`, ..
-    #[serde(deserialize_with = "or_default")]
-    pub product: String,
-    /// Units ordered.
+    pub validity: Validity,
+    /// How the position is carried.
+    pub product: Product,
+    /// Minutes of a `TTL` order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validity_ttl: Option<u32>,
+    /// Whether it was modified; not in postbacks and old rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modified: Option<bool>,
+    /// Units ordered; of an iceberg order, of this leg.
     #[serde(with = "count")]
     pub quantity: u64,
     /// Units shown to the market.
@@ -100,20 +103,59 @@ pub struct OrderUpdate {
     /// Units cancelled.
     #[serde(with = "count")]
     pub cancelled_quantity: u64,
-    /// Percent of market protection.
-    #[serde(deserialize_with = "or_default")]
-    pub market_protection: f64,
+    /// Percent of market protection; -1 for the automatic band.
+    pub market_protection: Amount,
+    /// The auction, of an order of variety `auction`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
+    pub auction_number: Option<String>,
+    /// Of some rows.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
+    pub terminal_id: Option<String>,
+    /// Of old rows.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
+    pub rejected_by: Option<String>,
     /// More about special orders: an object, a text or null.
     pub meta: serde_json::Value,
     /// The tag given at placement.
     #[serde(deserialize_with = "id::optional")]
     pub tag: Option<String>,
+    /// That tag and marks of Kite, such as `autoslice` and the id of the sliced order.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    pub tags: Vec<String>,
     /// Kite's own mark.
     #[serde(deserialize_with = "id::optional")]
     pub guid: Option<String>,
 }
 
+/// Where an iceberg order stands; in `meta.iceberg` of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct IcebergLeg {
+    /// Which leg this row is, from 1.
+    #[serde(with = "count")]
+    pub leg: u32,
+    /// How many there are.
+    #[serde(with = "count")]
+    pub legs: u32,
+    /// Units of this leg.
+    #[serde(with = "count")]
+    pub leg_quantity: u64,
+    /// Units of all legs.
+    #[serde(with = "count")]
+    pub total_quantity: u64,
+    /// Units of the legs that follow.
+    #[serde(with = "count")]
+    pub remaining_quantity: u64,
+}
+
+// === impl OrderUpdate ===
+
 impl OrderUpdate {
+    /// Which leg of an iceberg order this is; `None` for every other order.
+    pub fn iceberg(&self) -> Option<IcebergLeg> {
+        IcebergLeg::deserialize(self.meta.get("iceberg")?).ok()
+    }
+
     /// Whose order it is, wherever that was said.
     pub fn user(&self) -> Option<&str> {
         self.user_id.as_deref().or(self.account_id.as_deref())

@@ -36,6 +36,21 @@ pub struct Session {
     pub login_time: String,
 }
 
+/// The data of `POST /session/refresh_token`. Its secrets print as `[redacted]`.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct RenewedSession {
+    /// Whose session it is.
+    #[serde(deserialize_with = "or_default")]
+    pub user_id: String,
+    /// Secret: the second half of the `Authorization` header.
+    #[serde(deserialize_with = "or_default")]
+    pub access_token: String,
+    /// Secret: for the next renewal.
+    #[serde(deserialize_with = "or_default")]
+    pub refresh_token: String,
+}
+
 /// The data of `GET /user/profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
@@ -88,6 +103,15 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("user_id", &self.profile.user_id)
             .field("login_time", &self.login_time)
+            .field("access_token", &"[redacted]")
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RenewedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewedSession")
+            .field("user_id", &self.user_id)
             .field("access_token", &"[redacted]")
             .finish_non_exhaustive()
     }

@@ -5,12 +5,10 @@
 
 use std::fmt::Debug;
 
-use kite_wire::rest::{
-    Candles, ErrorBody, LtpQuote, OhlcQuote, OrderUpdate, Profile, Quote, QuoteMap, Session, parse_body,
-};
+use kite_wire::rest::*;
 use kite_wire::{
     Frame, FrameBuilder, InstrumentRow, TextMessage, TickerRequest, decode_frame as decode, encode_packet,
-    parse_instruments, write_instruments,
+    is_genuine_postback, parse_instruments, write_instruments,
 };
 use market_model::Tick;
 use serde::Serialize;
@@ -127,12 +125,38 @@ pub(crate) fn instruments(data: &[u8]) {
 /// A body that is understood is written so that it says the same again.
 pub(crate) fn rest_body(data: &[u8]) {
     both_ways(parse_body::<Session>(data).ok());
+    both_ways(parse_body::<RenewedSession>(data).ok());
     both_ways(parse_body::<Profile>(data).ok());
+    both_ways(parse_body::<FullProfile>(data).ok());
+    both_ways(parse_body::<Margins>(data).ok());
+    both_ways(parse_body::<SegmentMargins>(data).ok());
     both_ways(parse_body::<QuoteMap<Quote>>(data).ok());
     both_ways(parse_body::<QuoteMap<OhlcQuote>>(data).ok());
     both_ways(parse_body::<QuoteMap<LtpQuote>>(data).ok());
+    both_ways(parse_body::<QuoteMap<TriggerRange>>(data).ok());
     both_ways(parse_body::<Candles>(data).ok());
+    both_ways(parse_body::<Vec<OrderUpdate>>(data).ok());
+    both_ways(parse_body::<Vec<Trade>>(data).ok());
+    both_ways(parse_body::<Placed>(data).ok());
+    both_ways(parse_body::<OrderId>(data).ok());
+    both_ways(parse_body::<Vec<GttTrigger>>(data).ok());
+    both_ways(parse_body::<TriggerId>(data).ok());
+    both_ways(parse_body::<Vec<Alert>>(data).ok());
+    both_ways(parse_body::<Vec<AlertFiring>>(data).ok());
+    both_ways(parse_body::<Vec<Holding>>(data).ok());
+    both_ways(parse_body::<HoldingsSummary>(data).ok());
+    both_ways(parse_body::<Vec<CompactHolding>>(data).ok());
+    both_ways(parse_body::<Vec<AuctionHolding>>(data).ok());
+    both_ways(parse_body::<AuthorisationId>(data).ok());
+    both_ways(parse_body::<Positions>(data).ok());
+    both_ways(parse_body::<Vec<OrderMargin>>(data).ok());
+    both_ways(parse_body::<BasketMargin>(data).ok());
+    both_ways(parse_body::<Vec<ContractNote>>(data).ok());
+    both_ways(parse_body::<Vec<MfOrder>>(data).ok());
+    both_ways(parse_body::<Vec<Sip>>(data).ok());
+    both_ways(parse_body::<Vec<MfHolding>>(data).ok());
     readable(serde_json::from_slice::<ErrorBody>(data).ok());
+    assert!(!is_genuine_postback(data, "a secret nobody signed with"));
 }
 
 fn both_ways<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: Option<T>) {
