@@ -14,7 +14,7 @@ pub use file::{FileSource, Variables};
 pub use merge::{AccountDirectory, Merged, Refreshed, merge};
 pub use service::{FetchAnswer, FetchJson, FetchRequest, ServiceConfig, ServiceSource};
 
-use crate::account::Account;
+use crate::account::{Account, AccountLimits};
 use crate::error::AccountError;
 
 /// Values for what an account does not say itself.
@@ -24,6 +24,8 @@ pub struct AccountDefaults {
     pub rest_url: String,
     /// Ticker address of accounts that name none.
     pub ticker_url: String,
+    /// What the broker allows accounts that do not say it.
+    pub limits: AccountLimits,
 }
 
 /// What a source said.
@@ -53,9 +55,13 @@ pub trait AccountSource: Send + Sync + 'static {
 // === impl AccountDefaults ===
 
 impl Default for AccountDefaults {
-    /// Kite's own addresses.
+    /// Kite's own addresses and limits.
     fn default() -> Self {
-        Self { rest_url: "https://api.kite.trade".to_owned(), ticker_url: "wss://ws.kite.trade".to_owned() }
+        Self {
+            rest_url: "https://api.kite.trade".to_owned(),
+            ticker_url: "wss://ws.kite.trade".to_owned(),
+            limits: AccountLimits::default(),
+        }
     }
 }
 

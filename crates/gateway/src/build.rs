@@ -20,7 +20,7 @@ use redis_fanout::RedisMetrics;
 use resilience::{ShutdownReport, Supervisor, SupervisorMetrics, TaskExit, TaskSpec};
 use sql_store::StoreMetrics;
 use sql_store::lease::{LeaseKeeper, SystemUptime};
-use subscription_store::SqlSubscriptionStore;
+use subscription_store::{SqlSubscriptionStore, WishLimits};
 use tick_pipeline::{Fanout, PipelineMetrics, SinkMetrics};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -168,7 +168,7 @@ impl Gateway {
         // Instruments: the day's dump, kept for every later question about that day.
         let broker = Broker { directory: directory.clone(), tokens: tokens.clone(), connector };
         let (registry, requests) = Registry::new();
-        let history = Arc::new(SqlHistory::new(database.clone()));
+        let history = SqlHistory::new(database.clone());
         let refresher = Refresher::new(RefresherParts {
             registry: registry.clone(),
             requests,
@@ -257,7 +257,7 @@ impl Gateway {
                 TaskExit::Cancelled
             }
         });
-        let wishes = Arc::new(SqlSubscriptionStore::new(database.clone()));
+        let wishes = Arc::new(SqlSubscriptionStore::new(database.clone(), WishLimits::default()));
         let sync_config = StoreSyncConfig { configured: config.wishes.clone(), ..StoreSyncConfig::default() };
         let sync = StoreSync::new(wishes.clone(), sync_config, clock.clone(), handle.clone(), control_metrics);
         let sync_status = sync.status();
@@ -299,7 +299,6 @@ impl Gateway {
         let login = LoginConfig { login_url: config.accounts.login_url.clone(), ..LoginConfig::default() };
         let commands = Arc::new(Commands::new(OperationParts {
             directory,
-            tokens,
             keeper,
             book,
             desk: LoginDesk::new(login),

@@ -13,7 +13,6 @@ pub use accounts::{AccountSettings, ServiceSettings};
 pub use env::{Env, ProcessEnv};
 pub use settings::{SETTINGS, Setting};
 
-use account_pool::AccountLimits;
 use kite_client::AddressFamily;
 use subscription_store::WishSpec;
 

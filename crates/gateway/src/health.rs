@@ -146,7 +146,8 @@ impl Health {
     pub(crate) fn accounts(&self) -> Value {
         let (feeds, held, now) = (self.roster.feeds(), self.held.borrow().clone(), self.clock.now());
         let (slots, plan) = (self.slots.borrow().clone(), self.plan.borrow().clone());
-        let rows = self.directory.accounts().iter().map(|known| {
+        let accounts = self.directory.accounts();
+        let rows = accounts.iter().map(|known| {
             let name = known.name.as_str();
             account(&AccountView {
                 account: known,

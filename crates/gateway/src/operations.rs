@@ -7,7 +7,7 @@ mod subscriptions;
 
 use std::sync::Arc;
 
-use account_pool::{AccountDefaults, AccountDirectory, AccountError, LoginDesk, TokenBoard};
+use account_pool::{AccountDefaults, AccountDirectory, AccountError, LoginDesk};
 use feed_control::ControlHandle;
 use gateway_api::{
     ControlError, FeedControl, LatestValues, Operation, OperationError, OperationFuture, Operations,
@@ -27,7 +27,6 @@ use crate::tokens::{Book, TokenKeeper};
 /// Everything that can be asked or told.
 pub(crate) struct Parts {
     pub(crate) directory: Arc<AccountDirectory>,
-    pub(crate) tokens: Arc<TokenBoard>,
     pub(crate) keeper: Arc<TokenKeeper>,
     pub(crate) book: Option<Arc<Book>>,
     pub(crate) desk: LoginDesk,
@@ -35,7 +34,7 @@ pub(crate) struct Parts {
     pub(crate) reload: ReloadAccounts,
     pub(crate) roster: Roster,
     pub(crate) registry: Registry,
-    pub(crate) history: Arc<SqlHistory>,
+    pub(crate) history: SqlHistory,
     pub(crate) wishes: Arc<SqlSubscriptionStore>,
     pub(crate) control: ControlHandle,
     pub(crate) database: Database,

@@ -109,7 +109,7 @@ impl Checker<'_> {
         }
         let user_id = self.text(draft, "user_id");
         let trading_account = self.text(draft, "trading_account").or_else(|| user_id.clone());
-        let limits = AccountLimits::default();
+        let limits = self.defaults.limits;
         let automatic_login = self.bool(draft, "automatic_login", false);
         let secrets = AccountSecrets {
             api_secret: self.secret(draft, "api_secret"),

@@ -6,7 +6,7 @@ use account_pool::{
     Account, AccountDirectory, ExchangeRequest, KiteLogin, LoginRefused, NewSession, Secret, TokenBoard,
 };
 use instrument_registry::{DumpReader, DumpSource, DumpWriter};
-use kite_client::{AccessToken, ApiKey, KiteApiError, KiteRest, RestError, TcpTls};
+use kite_client::{AccessToken, ApiKey, KiteRest, RestError, TcpTls};
 use kite_wire::api::GetInstruments;
 use market_model::Instrument;
 use tracing::warn;
@@ -58,7 +58,7 @@ impl Broker {
         let mut dump = match rest.instruments_stream(&GetInstruments::default()).await {
             Ok(dump) => dump,
             Err(error) => {
-                if matches!(error.kind(), Some(KiteApiError::Token)) {
+                if error.is_token_lost() {
                     let generation = self.tokens.view(account.name.as_str()).map(|view| view.generation);
                     if let Some(generation) = generation {
                         self.tokens.refused(account.name.as_str(), generation);
@@ -121,8 +121,8 @@ impl KiteLogin for Broker {
 }
 
 fn refused(error: &RestError) -> LoginRefused {
-    match error.kind() {
-        Some(_) => LoginRefused::Refused(error.to_string()),
-        None => LoginRefused::Unreachable(error.to_string()),
+    match error {
+        RestError::Refused(_) => LoginRefused::Refused(error.to_string()),
+        _ => LoginRefused::Unreachable(error.to_string()),
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn subscriptions(report: Option<&ControlReport>, store: &SyncStatus) 
         "waiting_for_a_price": waiting.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "refused_for_capacity": plan.changes().refused,
         "refusals": plan.refusals().iter().map(|refusal| {
-            format!("wish `{}`: {} of {} on no account, {}", refusal.wish, refusal.refused, refusal.of, refusal.why)
+            format!("wish `{}`: {} of {} on no account, {}", refusal.wish, refusal.refused, refusal.of, refusal.why.as_str())
         }).collect::<Vec<_>>(),
         "generation": store.wishes_generation,
         "store_failure": store.failure,

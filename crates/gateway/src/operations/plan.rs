@@ -28,13 +28,14 @@ impl Parts {
                 "priority": refusal.priority.0,
                 "refused": refusal.refused,
                 "of": refusal.of,
-                "why": refusal.why.to_string(),
+                "why": refusal.why.as_str(),
             })
         });
         let ladders = plan.desired().ladders().iter().map(|ladder| {
             json!({
                 "wish": ladder.wish.as_str(),
-                "chain": ladder.chain.to_string(),
+                "underlying": &*ladder.chain.underlying,
+                "expiry": ladder.chain.expiry.to_string(),
                 "centre": ladder.centre.to_f64(),
                 "lowest": ladder.lowest.to_f64(),
                 "highest": ladder.highest.to_f64(),
