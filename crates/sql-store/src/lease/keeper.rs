@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::LeaseConfig;
 use super::guard::{HeldLeases, LeaseGuard};
 use super::share::plan;
 use super::table::{self, Round};
 use super::uptime::Uptime;
-use super::LeaseConfig;
 use crate::{Database, StoreError};
 
 /// Takes, renews and gives up leases. One task owns it and calls [`LeaseKeeper::run`].
@@ -183,7 +183,8 @@ impl LeaseKeeper {
             replace(held, next)
         });
         self.leaving.retain(|name, leaving| round.renewed.contains(&(name.clone(), leaving.fence)));
-        let others = round.leases.iter().filter(|lease| lease.holder != *self.id && !lease.remaining.is_zero());
+        let others =
+            round.leases.iter().filter(|lease| lease.holder != *self.id && !lease.remaining.is_zero());
         // When the first of them runs out, unless its holder renews it.
         self.next_round = others.map(|lease| lease.remaining + JUST_AFTER).min();
     }
@@ -229,8 +230,10 @@ impl LeaseKeeper {
 
     fn drop_expired(&self) {
         self.held.send_if_modified(|held| {
-            let (valid, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                held.iter().map(|(name, guard)| (name.clone(), guard.clone())).partition(|(_, guard)| guard.is_held());
+            let (valid, lost): (BTreeMap<_, _>, BTreeMap<_, _>) = held
+                .iter()
+                .map(|(name, guard)| (name.clone(), guard.clone()))
+                .partition(|(_, guard)| guard.is_held());
             for (name, guard) in &lost {
                 guard.end();
                 tracing::debug!(%name, fence = guard.fence(), instance = %self.id, "lease no longer held");

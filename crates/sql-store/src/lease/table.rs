@@ -68,38 +68,48 @@ macro_rules! timed {
 static BEAT: Statement = timed!(
     "beat",
     [Text, Int],
-    "insert into instance (id, since, expires_at) values ($1, ", now, ", ", now, " + $2)
+    "insert into instance (id, since, expires_at) values ($1, ",
+    now,
+    ", ",
+    now,
+    " + $2)
      on conflict (id) do update set expires_at = excluded.expires_at"
 );
-static FORGET: Statement = timed!(
-    "forget dead instances",
-    [Int],
-    "delete from instance where expires_at < ", now, " - $1"
-);
+static FORGET: Statement =
+    timed!("forget dead instances", [Int], "delete from instance where expires_at < ", now, " - $1");
 /// One that has run out is not renewed: its holder has counted it as lost, and another may be taking it.
 static RENEW: Statement = timed!(
     "renew leases",
     [Int, Text],
-    "update lease set expires_at = ", now, " + $1 where holder = $2 and expires_at > ", now, "
+    "update lease set expires_at = ",
+    now,
+    " + $1 where holder = $2 and expires_at > ",
+    now,
+    "
      returning name, fence"
 );
 static INSTANCES: Statement = timed!(
     "live instances",
     [],
-    "select id, ", now, " - since from instance where expires_at > ", now, " order by id"
+    "select id, ",
+    now,
+    " - since from instance where expires_at > ",
+    now,
+    " order by id"
 );
-static LEASES: Statement = timed!(
-    "leases",
-    [],
-    "select name, holder, fence, expires_at - ", now, " from lease order by name"
-);
+static LEASES: Statement =
+    timed!("leases", [], "select name, holder, fence, expires_at - ", now, " from lease order by name");
 static TAKE: Statement = timed!(
     "take leases",
     [Text, Text, Int],
-    "insert into lease (name, holder, fence, expires_at) values ($1, $2, 1, ", now, " + $3)
+    "insert into lease (name, holder, fence, expires_at) values ($1, $2, 1, ",
+    now,
+    " + $3)
      on conflict (name) do update
          set holder = excluded.holder, fence = lease.fence + 1, expires_at = excluded.expires_at
-         where lease.expires_at <= ", now, "
+         where lease.expires_at <= ",
+    now,
+    "
      returning name, fence"
 );
 static RELEASE: Statement = Statement::new(
