@@ -1,6 +1,6 @@
 //! What every engine does in the same way: the embedded file, Postgres, and Postgres behind PgBouncer in transaction
 //! mode. One list of cases, run three times.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

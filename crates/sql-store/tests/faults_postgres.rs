@@ -1,5 +1,5 @@
 //! Postgres in trouble: wrong logins, killed, frozen, cut off, full pools; and TLS.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

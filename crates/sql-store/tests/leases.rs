@@ -1,5 +1,5 @@
 //! Leases on both engines: the statements, two keepers, a killed one, a frozen one.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -85,7 +85,7 @@ impl Writer<'_> {
                     return;
                 }
                 Err(Undone) => {
-                    tracing::debug!(calls = calls.len(), "a group was undone, each call runs alone")
+                    tracing::debug!(calls = calls.len(), "a group was undone, each call runs alone");
                 }
             }
         }

@@ -204,8 +204,8 @@ fn programs() -> Option<PathBuf> {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut debian: Vec<PathBuf> = debian.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
     debian.sort();
-    let found = named.into_iter().chain(std::env::split_paths(&path)).chain(debian.into_iter().rev());
-    let found = found.filter(holds_all).next();
+    let mut found = named.into_iter().chain(std::env::split_paths(&path)).chain(debian.into_iter().rev());
+    let found = found.find(holds_all);
     if found.is_none() {
         super::skipped("postgres", "KITE_TEST_POSTGRES_BIN");
     }
