@@ -94,7 +94,11 @@ impl Statement {
     }
 
     /// The text for `rows` rows: its one `values (..)` list is repeated.
-    pub(crate) fn text_for_rows(&self, dialect: Dialect, rows: usize) -> Result<Cow<'static, str>, StoreError> {
+    pub(crate) fn text_for_rows(
+        &self,
+        dialect: Dialect,
+        rows: usize,
+    ) -> Result<Cow<'static, str>, StoreError> {
         let text = self.text(dialect);
         if rows == 1 {
             return Ok(Cow::Borrowed(text));

@@ -1,5 +1,5 @@
 //! The embedded file in trouble: held by another, damaged, read-only, on a full disk.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::Command;

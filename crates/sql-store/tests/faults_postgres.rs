@@ -1,5 +1,5 @@
 //! Postgres in trouble: wrong logins, killed, frozen, cut off, full pools; and TLS.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 
@@ -97,10 +97,10 @@ async fn nothing_remains_of_a_write_that_took_too_long() {
         test.db.execute(&MAKE, []).await.unwrap();
         let short = test.db.with_timeout(Duration::from_millis(150));
         let late = short.execute(&SLOW_WRITE, [1_i64.into()]).await.unwrap_err();
-        assert!(matches!(late, StoreError::Timeout { may_have_run: false, .. }), "{late:?}");
+        assert!(matches!(late, StoreError::Timeout { answered: true, .. }), "{late:?}");
         let atomic = Atomic::new().execute(&WRITE, [2_i64.into()]).execute(&SLOW_WRITE, [3_i64.into()]);
         let late = short.atomic(atomic).await.unwrap_err();
-        assert!(matches!(late, StoreError::Timeout { may_have_run: false, .. }), "{late:?}");
+        assert!(matches!(late, StoreError::Timeout { answered: true, .. }), "{late:?}");
         let count = test.db.query(&COUNT, []).await.unwrap();
         assert_eq!(count[0].int(0).unwrap(), 0);
     }
@@ -160,7 +160,8 @@ async fn a_cut_network_is_noticed_and_every_connection_made_anew() {
     let Some(server) = testing::server().await else { return };
     let proxy = Proxy::start(server.port()).await;
     let url = format!("postgres://admin@127.0.0.1:{}/postgres", proxy.port());
-    let db = open(PostgresConfig { statement_timeout: Duration::from_millis(300), ..config(&url) }).await.unwrap();
+    let db =
+        open(PostgresConfig { statement_timeout: Duration::from_millis(300), ..config(&url) }).await.unwrap();
     for bad in [Network::BlackHole, Network::Deaf, Network::Cut] {
         // Eight idle connections, each of which would be met.
         let calls = (0..8).map(|_| db.query(&SLEEP, [0.05.into()]));
@@ -185,7 +186,9 @@ async fn a_cut_network_is_noticed_and_every_connection_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_loses_its_server_is_an_error_that_passes() {
     let Some(mut server) = server(ServerOptions { flush: true, ..Default::default() }).await else { return };
-    let Some(pooler) = PgBouncer::start(&server, "server_login_retry = 1\nquery_wait_timeout = 2") else { return };
+    let Some(pooler) = PgBouncer::start(&server, "server_login_retry = 1\nquery_wait_timeout = 2") else {
+        return;
+    };
     server.create_database("shop").await;
     let db = open(config(&pooler.url("shop"))).await.unwrap();
     let mut server = tokio::task::spawn_blocking(move || {
@@ -243,8 +246,9 @@ async fn tls_has_the_grades_of_libpq() {
         let rows = db.query(&IS_ENCRYPTED, []).await.unwrap();
         assert_eq!(rows[0].bool(0).unwrap(), encrypted, "{url}");
         // A cancel goes the same way.
-        let late = db.with_timeout(Duration::from_millis(150)).query(&SLEEP, [20.0.into()]).await.unwrap_err();
-        assert!(matches!(late, StoreError::Timeout { may_have_run: false, .. }), "{url}: {late:?}");
+        let late =
+            db.with_timeout(Duration::from_millis(150)).query(&SLEEP, [20.0.into()]).await.unwrap_err();
+        assert!(matches!(late, StoreError::Timeout { answered: true, .. }), "{url}: {late:?}");
     }
     refused(&url("localhost", "verify-full", ""), "invalid peer certificate").await;
     refused(&url("127.0.0.1", "verify-full", &with(&ours)), "certificate not valid for name").await;

@@ -1,5 +1,5 @@
 //! Leases on both engines: the statements, two keepers, a killed one, a frozen one.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 
 static WRITE: Statement =
     Statement::new("write", "insert into instance (id, since, expires_at) values ($1, 0, 0)", &[Kind::Text]);
-static EXPIRE: Statement = Statement::new("expire", "update lease set expires_at = 1 where name = $1", &[Kind::Text]);
+static EXPIRE: Statement =
+    Statement::new("expire", "update lease set expires_at = 1 where name = $1", &[Kind::Text]);
 
 /// A keeper that runs.
 struct Running {
@@ -76,8 +77,7 @@ fn set(names: &str) -> Arc<BTreeSet<String>> {
 }
 
 async fn on_each(run: impl AsyncFn(TestDatabase)) {
-    let all =
-        [Some(testing::embedded().await), testing::postgres().await, testing::pgbouncer().await];
+    let all = [Some(testing::embedded().await), testing::postgres().await, testing::pgbouncer().await];
     for test in all.into_iter().flatten() {
         migrate(&test.db, &[lease::SCHEMA]).await.unwrap();
         run(test).await;
@@ -113,7 +113,9 @@ async fn two_share_evenly_and_a_killed_ones_names_move() {
         let given = two.until_count(2).await;
         let kept = one.until_count(2).await;
         assert!(given.keys().all(|name| !kept.contains_key(name)), "{given:?} {kept:?}");
-        assert!(given.values().all(|guard| guard.fence() == 2) && kept.values().all(|guard| guard.fence() == 1));
+        assert!(
+            given.values().all(|guard| guard.fence() == 2) && kept.values().all(|guard| guard.fence() == 1)
+        );
         let begun = Instant::now();
         one.kill().await;
         let all = two.until_held("a b c d").await;

@@ -1,5 +1,5 @@
 //! Migrations: once each, whole, in order, by however many instances start together.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use sql_store::testing::{self, TestDatabase};
 use sql_store::{Database, Kind, Migration, Schema, Statement, StoreError, StoreMetrics, migrate};
