@@ -31,6 +31,8 @@
 
 mod diff;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod history;
 mod intake;
 mod listing;

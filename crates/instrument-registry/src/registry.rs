@@ -103,6 +103,11 @@ impl Registry {
         self.status.borrow().clone()
     }
 
+    /// Wakes with every change of the status.
+    pub fn watch_status(&self) -> watch::Receiver<RegistryStatus> {
+        self.status.subscribe()
+    }
+
     /// The listing in use in one line, as seen at `now`.
     pub fn summary(&self, now: UnixNanos) -> ListingSummary {
         let listing = self.current();

@@ -1,6 +1,5 @@
 //! Finding instruments by what people type: the beginning of a symbol, words of a name, a strike, a side, a month.
 
-use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use market_model::{
@@ -82,16 +81,25 @@ struct Found<'c> {
     catalog: &'c InstrumentCatalog,
     exchange: Option<&'c Exchange>,
     limit: usize,
-    hits: Vec<Hit>,
+    hits: Vec<Ranked>,
+}
+
+/// A hit with its place in the order: a smaller key is better, and of two the one whose symbol comes first.
+#[derive(Clone, Copy)]
+struct Ranked {
+    key: u64,
+    hit: Hit,
 }
 
 // === impl Found ===
 
 impl Found<'_> {
     fn add(&mut self, slot: InstrumentSlot, fit: Fit) {
-        if self.exchange.is_none_or(|exchange| *exchange == self.catalog.get(slot).exchange) {
-            self.hits.push(Hit { slot, fit });
-            if self.hits.len() > 8 * MOST_HITS {
+        let row = self.catalog.get(slot);
+        if self.exchange.is_none_or(|exchange| *exchange == row.exchange) {
+            let key = key(fit, class(self.catalog, slot, row), row);
+            self.hits.push(Ranked { key, hit: Hit { slot, fit } });
+            if self.hits.len() > 16 * MOST_HITS {
                 self.cut();
             }
         }
@@ -153,35 +161,34 @@ impl Found<'_> {
     fn best(mut self) -> Vec<Hit> {
         self.cut();
         self.hits.truncate(self.limit);
-        self.hits
+        self.hits.into_iter().map(|ranked| ranked.hit).collect()
     }
 
     fn cut(&mut self) {
-        let catalog = self.catalog;
-        self.hits.sort_by(|a, b| order(catalog, a, b));
+        let symbol = |ranked: &Ranked| {
+            let row = self.catalog.get(ranked.hit.slot);
+            (&row.tradingsymbol, &row.exchange)
+        };
+        self.hits.sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| symbol(a).cmp(&symbol(b))));
         // The same instrument may have been found by its symbol and by its words; the better fit stands first.
         let mut seen: Vec<InstrumentSlot> = Vec::with_capacity(MOST_HITS);
-        self.hits.retain(|hit| {
-            let new = seen.len() < MOST_HITS && !seen.contains(&hit.slot);
+        self.hits.retain(|ranked| {
+            let new = seen.len() < MOST_HITS && !seen.contains(&ranked.hit.slot);
             if new {
-                seen.push(hit.slot);
+                seen.push(ranked.hit.slot);
             }
             new
         });
     }
 }
 
-/// Best fit, then what has derivatives, then what ends first, then the alphabet.
-fn order(catalog: &InstrumentCatalog, a: &Hit, b: &Hit) -> Ordering {
-    let key = |hit: &Hit| {
-        let row = catalog.get(hit.slot);
-        (hit.fit, class(catalog, hit.slot, row), row.expiry().map(|expiry| expiry.date))
-    };
-    let symbol = |hit: &Hit| {
-        let row = catalog.get(hit.slot);
-        (row.tradingsymbol.len(), &*row.tradingsymbol, row.exchange.clone())
-    };
-    key(a).cmp(&key(b)).then_with(|| symbol(a).cmp(&symbol(b)))
+/// Best fit, then what has derivatives, then what ends first, then the shorter symbol.
+fn key(fit: Fit, class: u8, row: &Instrument) -> u64 {
+    let end = row.expiry().map_or(0, |expiry| {
+        let date = expiry.date;
+        u64::from(date.year().unsigned_abs()) << 9 | u64::from(date.day_of_year().unsigned_abs())
+    });
+    (fit as u64) << 56 | u64::from(class) << 48 | end << 16 | (row.tradingsymbol.len() as u64).min(0xffff)
 }
 
 /// Whatever people look for most comes first.

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
-use super::{LOOKUPS, SEARCHES, dump::Dice, median, memory, per, row};
+use super::{LOOKUPS, SEARCHES, dump::Dice, each, memory, row, told};
 
 type Row = HashMap<String, String>;
 type Map = HashMap<String, HashMap<String, Row>>;
@@ -23,7 +23,7 @@ pub(super) fn run(file: &Path, rounds: usize) {
     }
     let (now, peak) = memory();
     println!("naive map of maps of strings");
-    row("parse and build", format!("{:.0} ms", median(built).as_secs_f64() * 1e3));
+    row("parse and build", told(built, 1e3, "ms"));
     row("memory, with one dump / peak", format!("{:.0} / {:.0} MB", now - before, peak));
     let all: Vec<(String, String, String)> = map
         .iter()
@@ -42,7 +42,7 @@ pub(super) fn run(file: &Path, rounds: usize) {
             picked.iter().for_each(|at| lookup(*at));
             start.elapsed()
         };
-        per(median((0..rounds).map(time).collect()), LOOKUPS)
+        each((0..rounds).map(time).collect())
     };
     row(
         "by token",
@@ -64,7 +64,7 @@ pub(super) fn run(file: &Path, rounds: usize) {
         };
         let times = (0..rounds.min(5)).map(time).collect();
         let hits = search(&map, &text.to_uppercase());
-        row(&format!("search {text:?}"), format!("{:.0} us, {hits} hits", median(times).as_secs_f64() * 1e6));
+        row(&format!("search {text:?}"), format!("{}, {hits} hits", told(times, 1e6, "us")));
     }
 }
 

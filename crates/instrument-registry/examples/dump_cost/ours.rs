@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use exchange_calendar::Calendar;
@@ -12,7 +12,7 @@ use market_model::{Instrument, SystemClock};
 use resilience::TaskExit;
 use tokio_util::sync::CancellationToken;
 
-use super::{LOOKUPS, SEARCHES, dump::Dice, median, memory, per, row};
+use super::{LOOKUPS, SEARCHES, dump::Dice, each, memory, row, told};
 
 struct File(PathBuf);
 
@@ -40,22 +40,31 @@ impl DumpSource for File {
 pub(super) async fn run(file: &Path, rounds: usize) {
     let (before, _) = memory();
     println!("instrument-registry");
-    parts(file, rounds);
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().join("instruments.db").display());
+    let config = sql_store::DatabaseConfig::from_url(&url).unwrap();
+    let database = sql_store::Database::open(config, sql_store::StoreMetrics::noop()).await.unwrap();
+    sql_store::migrate(&database, &[SCHEMA]).await.unwrap();
     let (registry, requests) = Registry::new();
     let refresher = Refresher::new(RefresherParts {
         registry: registry.clone(),
         requests,
         source: File(file.to_owned()),
-        history: MemoryHistory::default(),
+        history: SqlHistory::new(database),
         clock: SystemClock,
         calendar: Calendar::builtin(),
         config: RefreshConfig::default(),
         metrics: RegistryMetrics::noop(),
     });
     let stop = CancellationToken::new();
+    let start = Instant::now();
     let work = async {
         let _ = registry.subscribe().changed().await;
-        let (first, _) = memory();
+        row("start to the first listing", told(vec![start.elapsed()], 1e3, "ms"));
+        let published = Instant::now();
+        registry.watch_status().wait_for(|status| status.stored.is_some()).await.unwrap();
+        row("the first day into an embedded file", told(vec![published.elapsed()], 1e3, "ms"));
+        let (_, peak) = memory();
         let mut times = Vec::new();
         for _ in 0..rounds {
             let start = Instant::now();
@@ -63,20 +72,17 @@ pub(super) async fn run(file: &Path, rounds: usize) {
             times.push(start.elapsed());
         }
         stop.cancel();
-        row("download from a file, parse, diff, swap, keep", format!("{:.0} ms", ms(median(times))));
-        let (now, peak) = memory();
+        row("refresh: read, parse, index, diff, swap, store", told(times, 1e3, "ms"));
         row(
-            "memory, after the first dump / now / peak",
-            format!("{:.0} / {:.0} / {peak:.0} MB", first - before, now - before),
+            "peak memory: first day / refreshes",
+            format!("{:.0} / {:.0} MB", peak - before, memory().1 - before),
         );
     };
     let (exit, ()) = tokio::join!(refresher.run(stop.clone()), work);
     assert_eq!(exit, TaskExit::Cancelled);
     lookups(&registry.current(), rounds);
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    drop(registry);
+    parts(file, rounds);
 }
 
 /// The steps of a refresh one by one.
@@ -98,10 +104,10 @@ fn parts(file: &Path, rounds: usize) {
         times[2].push(start.elapsed());
         let bytes = listing.index_bytes();
         if times[2].len() == rounds {
-            let [parse, catalog, listing] = times.each_ref().map(|times| ms(median(times.clone())));
-            row("parse alone", format!("{parse:.0} ms"));
-            row("catalog of the rows alone", format!("{catalog:.0} ms"));
-            row("listing of the rows: catalog, search, spellings", format!("{listing:.0} ms"));
+            let [parse, catalog, listing] = times.each_ref().map(|times| told(times.clone(), 1e3, "ms"));
+            row("parse alone", parse);
+            row("catalog of the rows alone", catalog);
+            row("listing of the rows: catalog, search, spelling", listing);
             row(
                 "search index / spelling table",
                 format!("{:.1} / {:.1} MB", bytes.search as f64 / 1e6, bytes.spellings as f64 / 1e6),
@@ -128,7 +134,7 @@ fn lookups(listing: &Listing, rounds: usize) {
             (0..LOOKUPS).for_each(lookup);
             start.elapsed()
         };
-        per(median((0..rounds).map(round).collect()), LOOKUPS)
+        each((0..rounds).map(round).collect())
     };
     row(
         "by token",
@@ -156,6 +162,6 @@ fn lookups(listing: &Listing, rounds: usize) {
         };
         let times = (0..rounds.max(101)).map(round).collect();
         let hits = listing.search(text, None, 20).len();
-        row(&format!("search {text:?}"), format!("{:.0} us, {hits} hits", median(times).as_secs_f64() * 1e6));
+        row(&format!("search {text:?}"), format!("{}, {hits} hits", told(times, 1e6, "us")));
     }
 }

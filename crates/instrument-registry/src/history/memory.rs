@@ -148,6 +148,9 @@ impl InstrumentHistory for MemoryHistory {
         for version in inner.versions.values_mut().flatten() {
             version.last_day = version.last_day.filter(|last| *last < day);
         }
+        if inner.days.is_empty() {
+            inner.versions.clear();
+        }
         inner.version += 1;
         Ok(inner.head())
     }

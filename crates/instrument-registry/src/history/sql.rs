@@ -1,5 +1,7 @@
 //! History in a database, the same on both engines.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 use market_model::{Exchange, Instrument, InstrumentToken, UnixNanos};
 use sql_store::{Atomic, Database, Migration, Row, Schema, StoreError, Value};
@@ -24,6 +26,8 @@ pub const SCHEMA: Schema = Schema {
 
 /// Rows read by one statement, and rows written by one transaction: other writers of an embedded file wait for so long.
 const PAGE: usize = 20_000;
+/// For one such statement or transaction; a day is nothing that anybody waits for.
+const LONG: Duration = Duration::from_secs(60);
 /// Before the first day.
 const NO_DAY: i64 = -1_000_000;
 
@@ -73,9 +77,12 @@ impl SqlHistory {
     }
 
     async fn atomic(&self, statements: Atomic) -> Result<(), RegistryError> {
-        match self.database.atomic(statements).await {
+        match self.database.with_timeout(LONG).atomic(statements).await {
             Ok(_) => Ok(()),
-            Err(StoreError::Conflict { .. } | StoreError::Contended { .. }) => Err(RegistryError::Conflict),
+            // All statements run before the guard is looked at, so a row of the other writer may be met first.
+            Err(StoreError::Conflict { .. } | StoreError::Contended { .. } | StoreError::Unique { .. }) => {
+                Err(RegistryError::Conflict)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -145,13 +152,14 @@ impl InstrumentHistory for SqlHistory {
     async fn rows(&self, day: Date) -> Result<Option<AsOf<Vec<Instrument>>>, RegistryError> {
         let Some(stored) = self.stored(day).await? else { return Ok(None) };
         let number = day_number(stored.day);
+        let database = self.database.with_timeout(LONG);
         let mut all: Vec<Instrument> = Vec::with_capacity(stored.listed);
         loop {
             let (exchange, symbol) =
                 all.last().map_or(("", ""), |last| (last.exchange.as_str(), &*last.tradingsymbol));
             let values: [Value; 5] =
                 [number.into(), number.into(), exchange.into(), symbol.into(), (PAGE as i64).into()];
-            let page = self.database.query(&sql::PAGE, values).await?;
+            let page = database.query(&sql::PAGE, values).await?;
             for row in &page {
                 all.push(instrument(row)?);
             }
@@ -235,7 +243,8 @@ impl InstrumentHistory for SqlHistory {
             .execute(&sql::FORGET_DAYS_AFTER, [number.into()])
             .execute(&sql::HEAD_IS_LAST_DAY, [])
             .execute(&sql::CLEAR_UNFINISHED, [number.into()])
-            .execute(&sql::REOPEN_AFTER, [OPEN.into(), number.into(), OPEN.into()]);
+            .execute(&sql::REOPEN_AFTER, [OPEN.into(), number.into(), OPEN.into()])
+            .execute(&sql::CLEAR_WITHOUT_DAYS, []);
         self.atomic(forget).await?;
         self.head().await
     }

@@ -39,14 +39,14 @@ const INDICES: [(&str, &str, Exchange, i64, i64); 7] = [
 ];
 
 /// Numbers that look random and are the same every time.
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub const fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) const fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -55,7 +55,7 @@ impl Dice {
 }
 
 /// About `rows` instruments as of `day`, never fewer.
-pub fn dump(seed: u64, rows: usize, day: Date) -> Vec<InstrumentRow> {
+pub(crate) fn dump(seed: u64, rows: usize, day: Date) -> Vec<InstrumentRow> {
     let mut maker =
         Maker { dice: Dice::new(seed), day, rows: Vec::with_capacity(rows), tokens: HashSet::new() };
     let shares = maker.cash(rows);
@@ -75,7 +75,7 @@ pub fn dump(seed: u64, rows: usize, day: Date) -> Vec<InstrumentRow> {
 }
 
 /// The dump of `day`, made of the one before: contracts that ended are gone, a few are new, a few changed.
-pub fn morning_after(before: &[InstrumentRow], seed: u64, day: Date) -> Vec<InstrumentRow> {
+pub(crate) fn morning_after(before: &[InstrumentRow], seed: u64, day: Date) -> Vec<InstrumentRow> {
     let mut dice = Dice::new(seed);
     let mut rows: Vec<InstrumentRow> =
         before.iter().filter(|row| row.expiry.is_none_or(|end| end >= day)).cloned().collect();

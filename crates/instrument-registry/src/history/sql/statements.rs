@@ -173,6 +173,13 @@ pub(super) static REOPEN_AFTER: Statement = Statement::new(
 pub(super) static FORGET_DAYS_AFTER: Statement =
     Statement::new("forget later instrument days", "delete from instrument_day where day > $1", &[Int]);
 
+/// Without any day nothing holds.
+pub(super) static CLEAR_WITHOUT_DAYS: Statement = Statement::new(
+    "clear instruments without days",
+    "delete from instrument_version where not exists (select 1 from instrument_day)",
+    &[],
+);
+
 pub(super) static HEAD_IS_LAST_DAY: Statement = Statement::new(
     "take back instrument head",
     "update instrument_head set version = version + 1, day = (select max(day) from instrument_day) where id = 1",
