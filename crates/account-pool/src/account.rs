@@ -131,6 +131,12 @@ impl std::borrow::Borrow<str> for AccountName {
     }
 }
 
+impl AsRef<Account> for Account {
+    fn as_ref(&self) -> &Account {
+        self
+    }
+}
+
 // === impl AccountSecrets ===
 
 impl AccountSecrets {

@@ -92,4 +92,7 @@ pub enum AccountError {
         /// How long a begun login waits.
         minutes: u64,
     },
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Store(#[from] sql_store::StoreError),
 }

@@ -176,6 +176,11 @@ impl Pacer {
         self.lane(class).status(Instant::now())
     }
 
+    /// How long a call of `class` would wait if it came now, as far as can be told.
+    pub(crate) fn estimate(&self, class: ReadClass) -> Duration {
+        self.lane(class).wait_now(Instant::now())
+    }
+
     fn lane(&self, class: ReadClass) -> &Arc<Lane> {
         match class {
             ReadClass::Quote => &self.quote,

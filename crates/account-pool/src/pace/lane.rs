@@ -138,12 +138,20 @@ impl Lane {
         }
     }
 
+    /// How long a caller subject to the first limit would wait.
+    pub(super) fn wait_now(&self, now: Instant) -> Duration {
+        let inner = self.lock();
+        inner.estimate(1, inner.queue.len(), now) - now
+    }
+
     /// Hands slots to those who wait, then makes sure that the front of the queue keeps the right time.
     fn dispatch(&self, inner: &mut Inner, now: Instant) {
+        let front = inner.front();
         let wake = inner.grant_ready(now, self.clock.now(), &self.metrics);
         self.metrics.in_flight.set(inner.in_flight as f64);
         self.metrics.waiting.set(inner.queue.len() as f64);
-        if inner.wake_at != wake {
+        // A new front has slept without a time of its own.
+        if inner.wake_at != wake || inner.front() != front {
             inner.wake_at = wake;
             inner.wake_front();
         }
@@ -223,6 +231,10 @@ impl Inner {
             }
         }
         at
+    }
+
+    fn front(&self) -> Option<u64> {
+        self.queue.front().map(|waiter| waiter.ticket)
     }
 
     fn wake_front(&self) {
@@ -341,7 +353,7 @@ impl Permit {
     }
 
     /// The call was never sent: its slot is free again.
-    pub(super) fn unused(self) {
+    pub(crate) fn unused(self) {
         let mut inner = self.lane.lock();
         inner.give_back(self.grant);
         // What the drop takes off.

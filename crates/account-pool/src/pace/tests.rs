@@ -109,6 +109,29 @@ async fn a_caller_that_goes_away_costs_nothing() {
     assert!(futures_poll(&mut second).is_some_and(|got| got.is_ok()), "the slot was lost with its owner");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_slot_given_back_moves_the_queue_up_and_its_time_keeping_with_it() {
+    let Bench { pacer, .. } = bench(|config| config.historical_per_second = 2);
+    let begin = Instant::now();
+    let _ = pacer.acquire(ReadClass::Historical, soon(SECOND)).await.unwrap();
+    advance(SECOND / 2).await;
+    let unused = pacer.acquire(ReadClass::Historical, soon(SECOND)).await.unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..2 {
+        let pacer = pacer.clone();
+        waiting.spawn(async move {
+            let _ = pacer.acquire(ReadClass::Historical, soon(60 * SECOND)).await.unwrap();
+            begin.elapsed()
+        });
+        tokio::task::yield_now().await;
+    }
+    advance(SECOND / 10).await;
+    unused.unused();
+    let mut turns = waiting.join_all().await;
+    turns.sort();
+    assert_eq!(turns, [SECOND * 6 / 10, SECOND]);
+}
+
 fn futures_poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Option<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
