@@ -92,6 +92,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/sim/status", get(sim::status))
         .route("/sim/clock", get(sim::clock).post(sim::set_clock))
         .route("/sim/truth", get(sim::truth))
+        .route("/sim/subscribed", get(sim::subscribed))
         .route("/sim/sent", get(sim::sent))
         .route("/sim/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/sim/faults/{id}", get(faults::one).delete(faults::remove))

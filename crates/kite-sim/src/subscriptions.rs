@@ -88,6 +88,13 @@ impl Subscriptions {
         self.modes.len()
     }
 
+    /// Every token, ascending.
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        let mut tokens: Vec<u32> = self.modes.keys().map(|token| token.0).collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
     pub(crate) fn mode(&self, token: InstrumentToken) -> Option<Mode> {
         self.modes.get(&token).copied()
     }

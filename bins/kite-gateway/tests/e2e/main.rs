@@ -4,9 +4,11 @@
 
 mod clients;
 mod consumer;
+mod failover;
 mod fake_kite;
 mod faults;
 mod http;
+mod instances;
 mod page;
 mod process;
 mod recording;

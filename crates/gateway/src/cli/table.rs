@@ -5,6 +5,10 @@ use serde_json::Value;
 /// The widest a cell is shown; the JSON output has all of it.
 const WIDEST: usize = 60;
 
+/// Columns that say which row it is.
+const FIRST: [&str; 8] =
+    ["id", "name", "account", "exchange", "tradingsymbol", "strike", "wish", "step"];
+
 /// `value` as text, ending with a line feed.
 pub fn render(value: &Value) -> String {
     match value {
@@ -29,7 +33,8 @@ pub fn render(value: &Value) -> String {
 }
 
 fn rows_of(rows: &[Value]) -> String {
-    let mut columns: Vec<&str> = Vec::new();
+    let mut columns: Vec<&str> =
+        FIRST.iter().copied().filter(|name| rows.iter().any(|row| row.get(name).is_some())).collect();
     for name in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
         if !columns.contains(&name.as_str()) {
             columns.push(name);
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn rows_line_up_and_absent_cells_are_dashes() {
         let text = render(&json!([{ "name": "main", "token": "valid" }, { "name": "b", "left": null }]));
-        assert_eq!(text, "left  name  token\n-     main  valid\n-     b     -\n");
+        assert_eq!(text, "name  left  token\nmain  -     valid\nb     -     -\n");
         assert_eq!(render(&json!([])), "none\n");
     }
 

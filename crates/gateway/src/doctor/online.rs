@@ -16,7 +16,8 @@ pub(super) fn examine(diagnosis: &mut Diagnosis, before: &Value, after: &Value, 
     accounts(diagnosis, &after["accounts"]);
     leases(diagnosis, after, instances);
     wishes(diagnosis, &after["subscriptions"]);
-    let is_quiet = hours(diagnosis, &after["sessions"]) && after["sim"] != true;
+    // A simulated market has no hours.
+    let is_quiet = after["sim"] != true && hours(diagnosis, &after["sessions"]);
     connections(diagnosis, &after["connections"]);
     ticks(diagnosis, before, after, is_quiet);
     sinks(diagnosis, after);
