@@ -212,7 +212,12 @@ fn the_accounts_of_a_killed_instance_are_live_elsewhere() {
     assert!(stage.each_key_has_one(), "{:?}", stage.connections());
     stage.check_one_voice();
     // The consumer of the other instance is told what it missed.
-    let gap = std::iter::from_fn(|| seen.recv_timeout(PATIENCE).ok()).find(|event| event["type"] == "gap").unwrap();
+    let mut others = Vec::new();
+    let gap = std::iter::from_fn(|| seen.recv_timeout(PATIENCE).ok()).find(|event| {
+        others.push(event.to_string());
+        event["type"] == "gap"
+    });
+    let gap = gap.unwrap_or_else(|| panic!("no gap was told, but {others:#?}"));
     assert!(gap["connection"].as_str().unwrap().starts_with(account), "{gap}");
     assert!(gap["from"].as_i64().unwrap() < gap["to"].as_i64().unwrap(), "{gap}");
 }
