@@ -30,7 +30,7 @@ pub struct FeedControlConfig {
 }
 
 /// What the control task works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FeedControlInputs<L, Q> {
     /// Today's instruments. Nothing is planned while it is empty.
     pub catalog: watch::Receiver<Arc<InstrumentCatalog>>,
@@ -45,7 +45,7 @@ pub struct FeedControlInputs<L, Q> {
 }
 
 /// The control task, ready to run. A clone continues where the run before it stopped or failed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FeedControl<L, Q> {
     config: FeedControlConfig,
     inputs: FeedControlInputs<L, Q>,

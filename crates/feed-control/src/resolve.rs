@@ -201,7 +201,8 @@ impl<Q: Quotes> Resolving<'_, Q> {
     /// Which chains of the underlying are asked for.
     fn chains(&mut self, wish: &Wish, ladder: &Ladder, id: UnderlyingId) -> Vec<usize> {
         let chains = &self.catalog.underlying(id).chains;
-        let alive = |chain: &ExpiryChain| end_of(&chain.expiry) > self.now;
+        let now = self.now;
+        let alive = |chain: &ExpiryChain| end_of(&chain.expiry) > now;
         match &ladder.expiries {
             Expiries::Nearest { count: 0, .. } => Vec::new(),
             Expiries::Nearest { count, cycle } => {
@@ -226,7 +227,7 @@ impl<Q: Quotes> Resolving<'_, Q> {
                         Some(at) if alive(&chains[at]) => found.push(at),
                         Some(_) => self.unmet(wish, UnmetReason::Expired { name, on: *date }),
                         // A day that is over is no longer in the catalog.
-                        None if end_of(&Expiry { date: *date, instant: None }) <= self.now => {
+                        None if end_of(&Expiry { date: *date, instant: None }) <= now => {
                             self.unmet(wish, UnmetReason::Expired { name, on: *date });
                         }
                         None => {

@@ -7,8 +7,8 @@ use crate::{Generations, SubscriptionStore, Wish, WishError, WishId, WishLimits,
 /// The limits the store under test must be made with.
 pub const LIMITS: WishLimits = WishLimits { per_owner: 3, in_all: 5 };
 
-/// Makes the tests of the contract. The expression makes an empty store with [`LIMITS`] in an async context; it is
-/// an `Option`, and `None` skips (the tool it needs is not there, and it has said so).
+/// Makes the tests of the contract. The expression makes, in an async context, `Some` pair of an empty store with
+/// [`LIMITS`] and what must live as long as the store; `None` skips (a tool is not there, and it has said so).
 #[macro_export]
 macro_rules! store_contract {
     ($store:expr) => {
@@ -28,7 +28,7 @@ macro_rules! store_contract {
         $(
             #[tokio::test]
             async fn $name() {
-                if let Some(store) = $store {
+                if let Some((store, _guard)) = $store {
                     $crate::contract::$name(store).await;
                 }
             }

@@ -24,12 +24,14 @@
 pub mod contract;
 mod error;
 mod memory;
+mod sql;
 mod store;
 mod text;
 mod wish;
 
 pub use error::WishError;
 pub use memory::MemorySubscriptionStore;
+pub use sql::{SCHEMA, SqlSubscriptionStore};
 pub use store::{Generations, KeptPlan, SubscriptionStore, WishBook, WishLimits};
 pub use text::parse_wishes;
 pub use wish::{

@@ -3,4 +3,4 @@
 use subscription_store::contract::LIMITS;
 use subscription_store::{MemorySubscriptionStore, store_contract};
 
-store_contract!(Some(MemorySubscriptionStore::new(LIMITS)));
+store_contract!(Some((MemorySubscriptionStore::new(LIMITS), ())));

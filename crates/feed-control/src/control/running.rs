@@ -8,7 +8,9 @@ use tracing::{info, warn};
 use crate::control::{Asked, ControlReport, FeedControl};
 use crate::pace::ReloadPace;
 use crate::plan::Assignments;
-use crate::{Command, Desired, FeedLink, Footing, Outdated, Plan, PlanCause, Quotes, Resolver, Switchboard, plan};
+use crate::{
+    Command, Desired, FeedLink, Footing, Outdated, Plan, PlanCause, Quotes, Resolver, StoreView, Switchboard, plan,
+};
 
 /// Lines of one kind in the log after one plan.
 const MOST_LINES: usize = 20;
@@ -39,9 +41,8 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
             resolver.ladders_mut().adopt(footing.centres.iter().cloned());
         }
         // A footing of the store that is older than that is no news.
-        let former = !before.is_empty();
-        let adopted = control.view.borrow().as_ref().and_then(|view| view.footing.as_ref());
-        let adopted = adopted.filter(|_| former).map_or(0, |(generation, _)| *generation);
+        let known = |view: &StoreView| view.footing.as_ref().map(|(generation, _)| *generation);
+        let adopted = control.view.borrow().as_ref().and_then(known).filter(|_| !before.is_empty());
         let answered = *control.asked.borrow();
         Self {
             switchboard: Switchboard::new(control.config.switch),
@@ -51,7 +52,7 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
             desired: None,
             plan: None,
             before,
-            adopted,
+            adopted: adopted.unwrap_or(0),
             answered,
             rebalance: false,
         }
