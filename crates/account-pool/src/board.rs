@@ -92,7 +92,8 @@ impl TokenBoard {
         self.take(account, token, obtained, TokenEvent::HandedOver { obtained })
     }
 
-    /// Takes the token of a login that was made here.
+    /// Takes the token of a login that was made here, or one that a person hands over now: it counts as new even when it
+    /// is the one held already, because whoever hands it over wants it tried again.
     ///
     /// # Errors
     /// As [`TokenBoard::hand_over`].
@@ -159,7 +160,7 @@ impl TokenBoard {
         check_token(account, &token)?;
         let mut entries = self.lock();
         let entry = entries.get_mut(account).ok_or_else(|| AccountError::Unknown(account.to_owned()))?;
-        let known = entry.token.as_ref() == Some(&token);
+        let known = entry.token.as_ref() == Some(&token) && event != TokenEvent::Exchanged;
         let older = entry.token.is_some() && obtained < entry.obtained && event != TokenEvent::Exchanged;
         if known || older {
             return Ok(entry.life.generation());
@@ -268,6 +269,8 @@ mod tests {
         board.refused("a", first);
         assert_eq!(board.hand_over("a", Secret::new("t1"), None).unwrap(), first);
         assert_eq!(board.view("a").unwrap().state.as_str(), "refused");
+        assert_eq!(board.exchanged("a", Secret::new("t1")).unwrap(), Generation(2), "a person insists");
+        board.refused("a", Generation(2));
         let second = board.hand_over("a", Secret::new("t2"), None).unwrap();
         board.refused("a", first);
         assert!(board.view("a").unwrap().state.is_usable(), "late news of an old token");

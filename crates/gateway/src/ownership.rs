@@ -20,8 +20,11 @@ pub(crate) struct Tenure {
 /// Under which lease each source speaks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Speakers {
-    sources: Arc<RwLock<VecDeque<(Arc<str>, LeaseGuard)>>>,
+    sources: Arc<RwLock<VecDeque<Speaker>>>,
 }
+
+/// A source and the lease it speaks under.
+type Speaker = (Arc<str>, LeaseGuard);
 
 /// A sink that takes nothing from a source whose lease is lost: a process that was paused wakes up with full queues, and
 /// what is in them is old by then.

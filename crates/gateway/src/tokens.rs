@@ -27,15 +27,6 @@ pub(crate) struct TokenKeeper {
     clock: Arc<dyn Clock>,
 }
 
-/// Where a token comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Somebody handed it over.
-    HandedOver,
-    /// A login that was made here.
-    Login,
-}
-
 // === impl TokenKeeper ===
 
 impl TokenKeeper {
@@ -116,7 +107,7 @@ impl TokenKeeper {
         }
     }
 
-    /// Uses `token` from now on and keeps it. That it cannot be kept is said, and costs only the next start.
+    /// Uses `token`, which a login or a person brought, from now on and keeps it. That it cannot be kept is said, and costs only the next start.
     ///
     /// # Errors
     /// When it cannot be a token.
@@ -124,13 +115,9 @@ impl TokenKeeper {
         &self,
         account: &Account,
         token: Secret,
-        origin: Origin,
     ) -> Result<Generation, AccountError> {
         let (name, obtained) = (account.name.as_str(), self.clock.now());
-        let generation = match origin {
-            Origin::HandedOver => self.board.hand_over(name, token.clone(), Some(obtained))?,
-            Origin::Login => self.board.exchanged(name, token.clone())?,
-        };
+        let generation = self.board.exchanged(name, token.clone())?;
         self.keep(account, token, obtained).await;
         Ok(generation)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_api::{
-    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, StreamHub, serve,
+    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub, serve,
 };
 use market_model::{Clock, ConnectionId, FeedEvent, Gap, GapCause, SystemClock};
 use serde_json::{Value, json};
@@ -75,6 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         hub,
         health: health.clone(),
         control: Arc::new(NoAccounts),
+        operations: Arc::new(NoOperations),
         metrics_text: Arc::new(String::new),
         sim: true,
         catalog,

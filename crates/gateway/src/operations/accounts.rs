@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use super::{Parts, of_account};
-use crate::tokens::Origin;
 
 impl Parts {
     pub(super) fn accounts(&self) -> Value {
@@ -97,7 +96,7 @@ impl Parts {
         let account = self.account(redirect.account.as_str())?;
         let session = self.desk.exchange(&self.broker, &account, &redirect.request_token).await;
         let session = session.map_err(|error| OperationError::Refused(error.to_string()))?;
-        self.keeper.take(&account, session.access_token, Origin::Login).await.map_err(of_account)?;
+        self.keeper.take(&account, session.access_token).await.map_err(of_account)?;
         info!(account = %account.name, "logged in");
         Ok(json!({ "account": account.name.as_str() }))
     }
@@ -105,7 +104,7 @@ impl Parts {
     pub(super) async fn hand_over(&self, name: &str, access_token: &str) -> Result<(), ControlError> {
         let account =
             self.account(name).map_err(|_| ControlError::UnknownAccount(name.to_owned()))?;
-        let taken = self.keeper.take(&account, Secret::new(access_token), Origin::HandedOver).await;
+        let taken = self.keeper.take(&account, Secret::new(access_token)).await;
         let generation = taken.map_err(|_| ControlError::BadToken)?;
         info!(account = name, generation = generation.0, "access token handed over");
         Ok(())
