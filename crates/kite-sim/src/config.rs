@@ -112,6 +112,30 @@ pub struct MarketConfig {
     pub option_expiries: usize,
     /// Futures listed of each index.
     pub futures: usize,
+    /// Moves of the whole market beside those of chance.
+    pub moves: Vec<PlannedMove>,
+    /// Lot sizes that the exchange changes.
+    pub lot_revisions: Vec<LotRevision>,
+}
+
+/// From one instant to the next the market stands elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlannedMove {
+    /// When, on the simulated clock.
+    pub at: UnixNanos,
+    /// By how much, as a fraction of the price of what moves with the market: -0.03 is three percent down.
+    pub fraction: f64,
+}
+
+/// From a day on, contracts on an index have another lot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LotRevision {
+    /// The index as its contracts call it, such as `NIFTY`.
+    pub underlying: String,
+    /// The first day of the new lot.
+    pub from: jiff::civil::Date,
+    /// Units per lot.
+    pub size: u32,
 }
 
 /// Synthetic equities `SIM00001`, `SIM00002`, ... on NSE for load tests.
@@ -182,6 +206,9 @@ impl SimConfig {
             if self.apps[..at].iter().any(|other| other.api_key == app.api_key) {
                 return refuse("apps", "two apps have the same api key");
             }
+        }
+        if self.market.moves.iter().any(|planned| !(planned.fraction > -0.9 && planned.fraction < 9.0)) {
+            return refuse("market moves", "must be above -0.9 and below 9");
         }
         if self.write_queue_frames == 0 {
             return refuse("write_queue_frames", "must be at least 1");
@@ -281,6 +308,14 @@ impl Default for Limits {
 
 impl Default for MarketConfig {
     fn default() -> Self {
-        Self { rate: 0.065, dividend_yield: 0.012, strikes_each_side: 40, option_expiries: 6, futures: 3 }
+        Self {
+            rate: 0.065,
+            dividend_yield: 0.012,
+            strikes_each_side: 40,
+            option_expiries: 6,
+            futures: 3,
+            moves: Vec::new(),
+            lot_revisions: Vec::new(),
+        }
     }
 }

@@ -51,7 +51,9 @@ mod ticker;
 mod truth;
 
 pub use clock::{ClockRunsForward, SimClock};
-pub use config::{App, Limits, LoadConfig, MarketConfig, Sessions, SimConfig, WholeMarket};
+pub use config::{
+    App, Limits, LoadConfig, LotRevision, MarketConfig, PlannedMove, Sessions, SimConfig, WholeMarket,
+};
 pub use error::SimError;
 pub use fault::{Door, Fault, FaultId, FaultPlan, Target, fault_script};
 pub use faults::{FaultCounts, FaultReport, FaultState, Faults};

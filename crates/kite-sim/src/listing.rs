@@ -247,7 +247,7 @@ impl Builder<'_> {
         let side_count = i64::from(market.strikes_each_side);
         let mut futures = 0u32;
         for (at, expiry) in expiries.iter().enumerate() {
-            let lot_size = self.rules.lot_size(spec, expiry.date);
+            let lot_size = self.lot_size(spec, expiry.date);
             let contract = |symbol: String, segment: Segment, kind: Kind, tick_paise: i64, liquidity: f64| {
                 Contract { symbol, segment, kind, tick_paise, expiry: expiry.date, lot_size, liquidity }
             };
@@ -274,6 +274,15 @@ impl Builder<'_> {
             }
         }
         self.expiries.push(expiries);
+    }
+
+    /// The calendar's lot, or that of the newest planned revision.
+    fn lot_size(&self, spec: &IndexSpec, expiry: Date) -> u32 {
+        let today = ist(self.now).date();
+        let revisions = self.config.market.lot_revisions.iter();
+        let held = revisions.filter(|revision| revision.underlying == spec.name && revision.from <= today);
+        held.max_by_key(|revision| revision.from)
+            .map_or_else(|| self.rules.lot_size(spec, expiry), |revision| revision.size)
     }
 
     fn contract(&mut self, spec: &IndexSpec, contract: Contract) {

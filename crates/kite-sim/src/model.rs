@@ -126,7 +126,8 @@ impl Model {
 
     /// The factor that all prices share.
     pub(crate) fn common(&self, at: UnixNanos) -> f64 {
-        self.common.at(seconds(at))
+        let begun = self.config.moves.iter().filter(|planned| planned.at <= at);
+        self.common.at(seconds(at)) + begun.map(|planned| planned.fraction.ln_1p()).sum::<f64>()
     }
 
     /// Level of index number `index`, given [`Model::common`] at the same instant.
@@ -217,6 +218,17 @@ mod tests {
         };
         assert_eq!(level(1), level(1));
         assert_ne!(level(1), level(2));
+    }
+
+    #[test]
+    fn a_planned_move_is_made_at_its_instant() {
+        let fraction = -0.03;
+        let moves = vec![crate::PlannedMove { at: AT, fraction }];
+        let moved = Model::new(1, MarketConfig { moves, ..MarketConfig::default() });
+        let before = UnixNanos::from_secs(AT.as_secs() - 1);
+        assert_eq!(moved.common(before), model(1).common(before));
+        let ratio = (moved.common(AT) - model(1).common(AT)).exp();
+        assert!((ratio - (1.0 + fraction)).abs() < 1e-12, "{ratio}");
     }
 
     #[test]

@@ -64,14 +64,19 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `GET /sim/subscribed?connection=`: the tokens of one connection that stands.
-pub(super) async fn subscribed(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refused> {
+pub(super) async fn subscribed(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response, Refused> {
     let pairs = query(request.uri());
     let number = required(&pairs, "connection")?.parse();
     let number: u64 = number.map_err(|_| Refused::input("Invalid `connection`."))?;
     let engine = shared.engine();
     let found = engine.connections.iter().find(|(known, _)| known.0 == number);
     let tokens = found.map_or_else(Vec::new, |(_, connection)| connection.subscriptions.tokens());
-    Ok(axum::response::IntoResponse::into_response(axum::Json(json!({ "connection": number, "tokens": tokens }))))
+    Ok(axum::response::IntoResponse::into_response(axum::Json(
+        json!({ "connection": number, "tokens": tokens }),
+    )))
 }
 
 /// `GET /sim/clock`.
