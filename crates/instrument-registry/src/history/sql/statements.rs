@@ -1,4 +1,4 @@
-//! Every statement of the store. A day takes a fixed number of them, and one more for every 2,500 rows it writes.
+//! Every statement of the store. A day takes a fixed number of them; its rows share statements.
 
 use sql_store::Kind::{Int, Text};
 use sql_store::Statement;
