@@ -2,7 +2,12 @@
 //!
 //! A child writes transactions of two rows and a counter, and prints the number of each one after it was
 //! acknowledged. The parent kills it and looks. `SQL_STORE_SERVER_KILLS` sets how often the Postgres server is killed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,10 @@
 //! Leases between processes, with the default times: one is killed, one is stopped and goes on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -97,7 +102,10 @@ async fn database() -> Option<(TestDatabase, String)> {
 }
 
 /// Waits until this process has the lease; how long it took.
-async fn take_over(db: &Database, running: &mut JoinSet<Result<(), sql_store::StoreError>>) -> (i64, Duration) {
+async fn take_over(
+    db: &Database,
+    running: &mut JoinSet<Result<(), sql_store::StoreError>>,
+) -> (i64, Duration) {
     let begun = Instant::now();
     let keeper = keeper(db, "parent");
     let mut held = keeper.held();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Atomic, Database, Kind, Migration, Row, Schema, Statement, StoreError, Value};
 
-/// The tables; give it to [`crate::migrate`].
+/// The tables; give it to [`crate::migrate()`].
 pub const SCHEMA: Schema = Schema {
     name: "lease",
     migrations: &[Migration {
