@@ -1,6 +1,6 @@
 //! Conversations with Kite Connect: the ticker, which is market data and order updates over a pool of websockets
-//! that follow a desired state and tell, in order, everything they know about what they did not deliver; and of
-//! the REST API, so far, the instrument dump.
+//! that follow a desired state and tell, in order, everything they know about what they did not deliver; and the REST
+//! API, every call of [`kite_wire::api`], whose reads are tried again and whose orders never are.
 //!
 //! This crate refuses to know where wishes come from, what happens to a tick, how a token is got, and the bytes
 //! themselves (`kite-wire` does). It starts no thread and no detached task, keeps no state in statics, and installs
@@ -47,6 +47,31 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! And over REST:
+//!
+//! ```
+//! # use kite_wire::{OrderType, Product, TransactionType, api::{GetMargins, PlaceOrder}};
+//! # use kite_client::{AccessToken, ApiKey, Delivery, KiteRest, RestConfig, RestMetrics, Unpaced};
+//! # async fn example(session: kite_wire::rest::Session) -> Result<(), Box<dyn std::error::Error>> {
+//! let (login, token) = tokio::sync::watch::channel(Some(AccessToken::new("token")));
+//! let kite = KiteRest::following("https://api.kite.trade", ApiKey::new("key"), token)?
+//!     .with_pace(std::sync::Arc::new(Unpaced)) // whoever keeps the account's rate limits
+//!     .with_metrics(RestMetrics::noop());
+//! let funds = kite.call(&GetMargins).await?;
+//! let sbin = (market_model::Exchange::Nse, "SBIN");
+//! let order = PlaceOrder::regular(sbin, (TransactionType::Buy, 1), Product::Cnc, OrderType::Market);
+//! match kite.orders().place(&order).await {
+//!     Ok(placed) => println!("{:?} of {:?}", placed.order_id, funds.equity.map(|purse| purse.net)),
+//!     Err(error) if error.delivery() == Delivery::Unknown => println!("look it up by its tag: {error}"),
+//!     Err(error) => println!("no order: {error}"),
+//! }
+//! let mut dump = kite.instruments_stream(&Default::default()).await?;
+//! while let Some(csv) = dump.next().await? { drop(csv) }
+//! login.send_replace(Some(AccessToken::new(session.access_token))); // the next call uses it
+//! # Ok(())
+//! # }
+//! ```
 
 mod error;
 mod rest;
@@ -54,7 +79,10 @@ mod secret;
 mod ticker;
 
 pub use error::KiteError;
-pub use rest::{KiteRest, RestError};
+pub use rest::{
+    Delivery, DumpFeed, DumpReader, DumpStream, KiteApiError, KiteRest, Orders, Pace, PacePermit,
+    PaceRefused, RestConfig, RestError, RestMetrics, SessionCalls, Unpaced,
+};
 pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
     AddressFamily, ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus,

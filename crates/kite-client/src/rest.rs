@@ -1,96 +1,184 @@
-//! The one REST call the feed needs: the day's instrument dump. Every other endpoint has an issue of its own.
+//! The REST API of one account: every call of [`kite_wire::api`] over kept connections.
 
-use std::io::Read;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use flate2::read::GzDecoder;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HOST, USER_AGENT};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use kite_wire::rest::ErrorBody;
+use http::Uri;
+use kite_wire::api::{Call, GetInstruments, GetMfInstruments};
+use kite_wire::rest::BodyError;
+use resilience::{BreakerState, CircuitBreaker};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tower::ServiceExt;
 
 use crate::{AccessToken, ApiKey, Connect, Endpoint, KiteError, TcpTls};
 
-/// The whole dump is about 8 MB of text; ten times that is not a dump.
-const MOST_BYTES: usize = 80 * 1024 * 1024;
+mod body;
+mod config;
+mod dump;
+mod error;
+mod layers;
+mod metrics;
+mod orders;
+mod pace;
+mod pool;
+mod session;
+mod stack;
+mod transport;
 
-/// How long the whole call may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub use config::RestConfig;
+pub use dump::{DumpFeed, DumpReader, DumpStream};
+pub use error::{Delivery, KiteApiError, RestError};
+pub use self::metrics::RestMetrics;
+pub use orders::Orders;
+pub use pace::{Pace, PacePermit, PaceRefused, Unpaced};
+pub use session::SessionCalls;
 
-/// Why a REST call brought nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RestError {
-    /// Kite said no, in its own words.
-    #[error("kite answered {status} {error_type}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// Kite's `error_type`; branch on this, never on the status alone.
-        error_type: String,
-        /// Kite's text.
-        message: String,
-    },
-    /// An answer that is not Kite's, such as a proxy's error page.
-    #[error("the answer is not kite's: status {status}")]
-    NotKite {
-        /// HTTP status.
-        status: u16,
-    },
-    /// The network failed.
-    #[error("cannot reach kite's rest api: {0}")]
-    Network(String),
-    /// No whole answer within a minute.
-    #[error("kite's rest api took longer than {PATIENCE:?}")]
-    Timeout,
-    /// An answer larger than any dump.
-    #[error("the answer is larger than {MOST_BYTES} bytes")]
-    TooLarge,
-}
+use pool::Pool;
+use stack::Stack;
+use transport::{Identity, Transport};
 
-/// Kite's REST API for one account.
+/// Kite's REST API for one account. Clones share connections, breaker and pace.
 #[derive(Clone)]
 pub struct KiteRest {
+    config: RestConfig,
     endpoint: Endpoint,
-    /// As it stands in the address, for the `Host` header.
-    authority: String,
-    connector: TcpTls,
-    api_key: ApiKey,
-    access_token: AccessToken,
+    identity: Identity,
+    connector: Arc<dyn Connect>,
+    pace: Arc<dyn Pace>,
+    metrics: RestMetrics,
+    breaker: Arc<CircuitBreaker>,
+    read_pool: Arc<Pool>,
+    write_pool: Arc<Pool>,
+    reads: Stack,
+    writes: Stack,
 }
 
+// === impl KiteRest ===
+
 impl KiteRest {
-    /// For the API at `url` (`https://api.kite.trade`).
+    /// For the API at `url` (`https://api.kite.trade`) with a token that does not change.
     ///
     /// # Errors
     /// [`KiteError`] when the address is not usable.
     pub fn new(url: &str, api_key: ApiKey, access_token: AccessToken) -> Result<Self, KiteError> {
-        let invalid = |reason| KiteError::InvalidUrl { reason };
-        let uri: Uri = url.trim().parse().map_err(|_| invalid("it is not an address"))?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(invalid("its scheme is neither http nor https")),
-        };
-        let authority = uri.authority().ok_or(invalid("it has no host"))?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let authority = authority.to_string();
-        let connector = TcpTls::new(&[])?;
-        Ok(Self { endpoint: Endpoint { host, port, tls }, authority, connector, api_key, access_token })
+        // The sender is dropped: the last value of a closed channel stays readable.
+        Self::following(url, api_key, watch::Sender::new(Some(access_token)).subscribe())
+    }
+
+    /// For the API at `url` with whatever token `token` holds when a call is made. With `None`, only the calls that earn
+    /// a token are sent.
+    ///
+    /// # Errors
+    /// [`KiteError`] when the address is not usable.
+    pub fn following(
+        url: &str,
+        api_key: ApiKey,
+        token: watch::Receiver<Option<AccessToken>>,
+    ) -> Result<Self, KiteError> {
+        let (endpoint, authority) = parse_url(url)?;
+        let identity = Identity { authority: authority.into(), api_key, token };
+        let connector: Arc<dyn Connect> = Arc::new(TcpTls::new(&[])?);
+        let (config, metrics) = (RestConfig::default(), RestMetrics::noop());
+        Ok(Self::assemble(config, endpoint, identity, connector, Arc::new(Unpaced), metrics))
     }
 
     /// Connects as `connector` does: with more roots, from another address.
     #[must_use]
-    pub fn with_connector(mut self, connector: TcpTls) -> Self {
-        self.connector = connector;
-        self
+    pub fn with_connector(self, connector: impl Connect) -> Self {
+        let connector = Arc::new(connector);
+        Self::assemble(self.config, self.endpoint, self.identity, connector, self.pace, self.metrics)
     }
 
-    /// Downloads the dump of every instrument, as CSV text.
+    /// With other patience and bounds.
+    #[must_use]
+    pub fn with_config(self, config: RestConfig) -> Self {
+        Self::assemble(config, self.endpoint, self.identity, self.connector, self.pace, self.metrics)
+    }
+
+    /// Asks `pace` before every call.
+    #[must_use]
+    pub fn with_pace(self, pace: Arc<dyn Pace>) -> Self {
+        Self::assemble(self.config, self.endpoint, self.identity, self.connector, pace, self.metrics)
+    }
+
+    /// Counts in `metrics`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: RestMetrics) -> Self {
+        Self::assemble(self.config, self.endpoint, self.identity, self.connector, self.pace, metrics)
+    }
+
+    fn assemble(
+        config: RestConfig,
+        endpoint: Endpoint,
+        identity: Identity,
+        connector: Arc<dyn Connect>,
+        pace: Arc<dyn Pace>,
+        metrics: RestMetrics,
+    ) -> Self {
+        let pool = || Pool::new(connector.clone(), endpoint.clone(), config, metrics.opened.clone());
+        let (read_pool, write_pool) = (pool(), pool());
+        let transport = |pool: &Arc<Pool>, patience| Transport {
+            pool: pool.clone(),
+            identity: identity.clone(),
+            max_body: config.max_body,
+            patience,
+        };
+        let breaker = Arc::new(CircuitBreaker::new(config.breaker, metrics.breaker.clone()));
+        let reads = stack::reads(&config, &metrics, &pace, &breaker, transport(&read_pool, None));
+        let writes = stack::writes(&metrics, &pace, transport(&write_pool, Some(config.write_timeout)));
+        Self {
+            config,
+            endpoint,
+            identity,
+            connector,
+            pace,
+            metrics,
+            breaker,
+            read_pool,
+            write_pool,
+            reads,
+            writes,
+        }
+    }
+
+    /// Makes one call. Reads are tried a few times; a call that changes something is sent once at most, and when it
+    /// fails, [`RestError::delivery`] says what is known about it.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    ///
+    /// # Cancel safety
+    /// Reads are safe. A call that changes something may have done so when its future is dropped.
+    pub async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, RestError> {
+        let request = call.request();
+        self.identity.check(&request)?;
+        let stack = if request.is_read { &self.reads } else { &self.writes };
+        let body = stack.clone().oneshot(request).await?;
+        call.read(&body).map_err(|error| match error {
+            // Its parts are not shown, for they may be secrets; what serde says names fields and kinds.
+            BodyError::Malformed { len, source } => RestError::Unreadable(format!("{len} bytes, {source}")),
+            other => RestError::Unreadable(other.to_string()),
+        })
+    }
+
+    /// The calls that place, change and cancel orders.
+    pub fn orders(&self) -> Orders<'_> {
+        Orders { rest: self }
+    }
+
+    /// The calls that earn a token and give it back.
+    pub fn session(&self) -> SessionCalls<'_> {
+        SessionCalls { rest: self }
+    }
+
+    /// Whether reads pass the circuit breaker now.
+    pub fn breaker_state(&self) -> BreakerState {
+        self.breaker.state(Instant::now())
+    }
+
+    /// Downloads the dump of every instrument, as CSV text, into memory. [`KiteRest::instruments_stream`] does not need
+    /// that much. It is not tried again here.
     ///
     /// # Errors
     /// [`RestError`]; [`RestError::is_retryable`] says whether another try can help.
@@ -98,85 +186,51 @@ impl KiteRest {
     /// # Cancel safety
     /// Safe: dropping the future closes the connection.
     pub async fn instruments(&self) -> Result<Bytes, RestError> {
-        tokio::time::timeout(PATIENCE, self.get("/instruments")).await.map_err(|_| RestError::Timeout)?
-    }
-
-    async fn get(&self, path: &str) -> Result<Bytes, RestError> {
-        let stream = self.connector.connect(&self.endpoint).await.map_err(network)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(network)?;
-        let authorization = format!("token {}:{}", self.api_key.expose(), self.access_token.expose());
-        let request = Request::get(path.parse::<Uri>().map_err(network)?)
-            .header(HOST, &self.authority)
-            .header("X-Kite-Version", "3")
-            .header(AUTHORIZATION, authorization)
-            .header(ACCEPT_ENCODING, "gzip")
-            .header(USER_AGENT, concat!("kite-gateway/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::<Bytes>::new())
-            .map_err(network)?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(network)?;
-            let (head, body) = response.into_parts();
-            Ok(Response::from_parts(head, read_bounded(body).await?))
-        };
-        let mut connection = std::pin::pin!(connection);
-        let mut exchange = std::pin::pin!(exchange);
-        // The connection must be polled for the exchange to move; it may end first when the server closes.
-        let response = tokio::select! {
-            answer = &mut exchange => answer,
-            _ = &mut connection => exchange.await,
-        }?;
-        accept(response)
-    }
-}
-
-impl RestError {
-    /// Whether the same call may succeed later without anybody doing anything.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::NotKite { .. } | Self::Network(_) | Self::Timeout => true,
-            Self::TooLarge => false,
+        let mut dump = self.instruments_stream(&GetInstruments::default()).await?;
+        let mut text = BytesMut::new();
+        while let Some(piece) = dump.next().await? {
+            text.extend_from_slice(&piece);
         }
+        Ok(text.freeze())
+    }
+
+    /// Begins the dump of every instrument, or of one exchange's.
+    ///
+    /// # Errors
+    /// [`RestError`]; [`RestError::is_retryable`] says whether another try can help.
+    ///
+    /// # Cancel safety
+    /// Safe: dropping the future closes the connection.
+    pub async fn instruments_stream(&self, dump: &GetInstruments) -> Result<DumpStream, RestError> {
+        DumpStream::begin(self, &dump.request()).await
+    }
+
+    /// Begins the list of mutual funds.
+    ///
+    /// # Errors
+    /// [`RestError`]; [`RestError::is_retryable`] says whether another try can help.
+    ///
+    /// # Cancel safety
+    /// Safe: dropping the future closes the connection.
+    pub async fn mf_instruments_stream(&self) -> Result<DumpStream, RestError> {
+        DumpStream::begin(self, &GetMfInstruments.request()).await
     }
 }
 
-fn network(error: impl std::fmt::Display) -> RestError {
-    RestError::Network(error.to_string())
-}
-
-async fn read_bounded(mut body: Incoming) -> Result<Bytes, RestError> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(network)?.into_data() {
-            if bytes.len() + data.len() > MOST_BYTES {
-                return Err(RestError::TooLarge);
-            }
-            bytes.extend_from_slice(&data);
-        }
+/// The endpoint, and the authority as it stands in the address.
+fn parse_url(url: &str) -> Result<(Endpoint, String), KiteError> {
+    let invalid = |reason| KiteError::InvalidUrl { reason };
+    let uri: Uri = url.trim().parse().map_err(|_| invalid("it is not an address"))?;
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(invalid("its scheme is neither http nor https")),
+    };
+    let authority = uri.authority().ok_or(invalid("it has no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(invalid("it has a user name, which Kite does not know"));
     }
-    Ok(bytes.freeze())
-}
-
-fn accept(response: Response<Bytes>) -> Result<Bytes, RestError> {
-    let status = response.status();
-    let gzip = response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
-    let body = if gzip { gunzip(response.body())? } else { response.into_body() };
-    if status == StatusCode::OK {
-        return Ok(body);
-    }
-    match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(error) => Err(RestError::Refused {
-            status: status.as_u16(),
-            error_type: error.error_type.unwrap_or_else(|| "GeneralException".to_owned()),
-            message: error.message,
-        }),
-        Err(_) => Err(RestError::NotKite { status: status.as_u16() }),
-    }
-}
-
-fn gunzip(packed: &[u8]) -> Result<Bytes, RestError> {
-    let mut text = Vec::new();
-    GzDecoder::new(packed).take(MOST_BYTES as u64 + 1).read_to_end(&mut text).map_err(network)?;
-    if text.len() > MOST_BYTES { Err(RestError::TooLarge) } else { Ok(text.into()) }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    Ok((Endpoint { host, port, tls }, authority.to_string()))
 }

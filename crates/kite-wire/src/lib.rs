@@ -3,6 +3,9 @@
 //! This crate refuses to know sockets, runtimes, clocks and accounts. Every function takes bytes or text and
 //! returns values; every input has an answer, and what is wrong is named.
 //!
+//! Of the REST interface, [`api`] has a type for every call, which becomes an [`api::ApiRequest`], and [`rest`] one for
+//! every answer. Prices that can be traded are [`market_model::Price`]; other money is [`Amount`], which keeps every digit.
+//!
 //! ```
 //! use kite_wire::{Frame, decode_frame};
 //! use market_model::{InstrumentToken, Price};

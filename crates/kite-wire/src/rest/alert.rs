@@ -94,7 +94,7 @@ pub struct AlertBasketItem {
     #[serde(rename = "type", deserialize_with = "id::deserialize", skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// Kite's number of it, in answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "count::optional")]
     pub id: Option<u64>,
     /// Which instrument.
     #[serde(deserialize_with = "id::deserialize")]
@@ -103,7 +103,7 @@ pub struct AlertBasketItem {
     #[serde(deserialize_with = "id::deserialize")]
     pub exchange: String,
     /// The same as a number, in answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "count::optional")]
     pub instrument_token: Option<u32>,
     /// Its part of the basket.
     #[serde(with = "signed")]

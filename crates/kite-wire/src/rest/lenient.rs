@@ -149,6 +149,28 @@ pub(crate) mod count {
         };
         count.and_then(|count| T::try_from(count).ok()).ok_or_else(|| refused(&scalar, "a count"))
     }
+
+    /// A count that may not be said; `null` and `""` say nothing.
+    pub(crate) fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: TryFrom<u64>,
+        D: Deserializer<'de>,
+    {
+        struct Units<T>(T);
+        impl<'de, T: TryFrom<u64>> Deserialize<'de> for Units<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserialize(deserializer).map(Self)
+            }
+        }
+        match Option::<serde_json::Value>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(serde_json::Value::String(text)) if text.trim_ascii().is_empty() => Ok(None),
+            Some(value) => match Units::deserialize(value) {
+                Ok(Units(count)) => Ok(Some(count)),
+                Err(error) => Err(D::Error::custom(error)),
+            },
+        }
+    }
 }
 
 /// A count that may be below zero, such as the quantity of a short position.

@@ -18,10 +18,10 @@ pub struct OrderUpdate {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "id::optional")]
     pub account_id: Option<String>,
     /// What an IOC or cancelled order left; not in rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "count::optional")]
     pub unfilled_quantity: Option<u64>,
     /// The app that placed it; postbacks only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "count::optional")]
     pub app_id: Option<u64>,
     /// SHA-256 of order id, order timestamp and API secret; empty in ticker frames, not in rows. Checked by
     /// [`is_genuine_postback`](crate::is_genuine_postback).
@@ -42,8 +42,10 @@ pub struct OrderUpdate {
     /// `COMPLETE`, `REJECTED`, `CANCELLED`, `UPDATE`, ..; an open set.
     pub status: OrderStatus,
     /// Why it was rejected or cancelled, for people.
+    #[serde(deserialize_with = "id::optional")]
     pub status_message: Option<String>,
     /// The same in the exchange's words.
+    #[serde(deserialize_with = "id::optional")]
     pub status_message_raw: Option<String>,
     /// When Kite registered the order.
     #[serde(with = "time")]
@@ -74,7 +76,7 @@ pub struct OrderUpdate {
     /// How the position is carried.
     pub product: Product,
     /// Minutes of a `TTL` order.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "count::optional")]
     pub validity_ttl: Option<u32>,
     /// Whether it was modified; not in postbacks and old rows.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -54,6 +54,9 @@ pub(crate) fn compare(name: &str, written: &Value, original: &Value, lost: &mut 
         (Value::Number(written), Value::String(original)) => {
             assert_eq!(written.to_string(), *original, "{name}");
         }
+        (Value::String(written), Value::Number(original)) => {
+            assert_eq!(*written, original.to_string(), "{name}");
+        }
         (Value::String(written), Value::String(original)) if written != original => {
             let times = [written, original].map(|text| parse_indian_time(text));
             assert!(times[0].is_some() && times[0] == times[1], "{name}: {written} was {original}");
