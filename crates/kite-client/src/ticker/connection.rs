@@ -166,6 +166,7 @@ impl Connection {
             }
             let end = match self.dial(credentials).await {
                 Ok(opened) => {
+                    self.accepted();
                     self.stands(opened.generation);
                     let (since, end) = self.serve(opened).await;
                     self.fell(since);

@@ -268,7 +268,10 @@ impl Connection {
                     dialled = timeout_at(until, dial) => dialled,
                 };
                 match dialled {
-                    Ok(Ok(opened)) => self.session(opened),
+                    Ok(Ok(opened)) => {
+                        self.accepted();
+                        self.session(opened)
+                    }
                     Ok(Err(error)) => {
                         *end = self.failed_handshake(error);
                         return None;
