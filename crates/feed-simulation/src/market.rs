@@ -123,14 +123,14 @@ pub(crate) fn tick(
         (Mode::Ltp, _) => TickBody::Ltp,
         (Mode::Quote, true) => TickBody::IndexQuote { ohlc, change: Price::ZERO },
         (Mode::Full, true) => TickBody::IndexFull { ohlc, change: Price::ZERO, exchange_timestamp: Some(at) },
-        (Mode::Quote, false) => TickBody::Quote(quote(ohlc)),
+        (Mode::Quote, false) => TickBody::Quote(quote(number, ohlc)),
         (Mode::Full, false) => {
             let spread = if flaw == Some(Flaw::Crossed) { -10 } else { 10 };
             let level = |paise| DepthLevel { price: Price::from_paise(paise), quantity: 65, orders: 1 };
             let mut depth = Depth::default();
             depth.buy[0] = level(paise - spread);
             depth.sell[0] = level(paise + spread);
-            let quote = quote(ohlc);
+            let quote = quote(number, ohlc);
             TickBody::Full(FullTick {
                 quote,
                 last_trade_time: Some(at),
@@ -155,8 +155,9 @@ pub(crate) fn flaw(tick: &Tick) -> Option<Flaw> {
     is_out.then_some(Flaw::OutOfRange).or(is_crossed.then_some(Flaw::Crossed))
 }
 
-fn quote(ohlc: Ohlc) -> QuoteTick {
-    QuoteTick { volume_traded: 65, ohlc, ..QuoteTick::default() }
+/// Every tick is a trade of one lot.
+fn quote(number: u32, ohlc: Ohlc) -> QuoteTick {
+    QuoteTick { volume_traded: 65 * number, ohlc, ..QuoteTick::default() }
 }
 
 /// The price of tick 0, in paise.

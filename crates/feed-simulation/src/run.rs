@@ -188,9 +188,13 @@ impl<'a> Simulation<'a> {
     /// Waits until all is as wanted, and a little longer.
     fn wait_until_back(&mut self) -> Option<Duration> {
         let since = self.elapsed();
-        let mut back = None;
+        let (mut back, mut repaired) = (None, false);
         while !self.trace.is_broken() {
             let waited = self.elapsed() - since;
+            // A refusal that was the server's mistake may have been on its way still; see `calm`.
+            if self.gateway.ticker.status().token_refused && !std::mem::replace(&mut repaired, true) {
+                self.renew();
+            }
             match verdict::not_as_wanted(self, since) {
                 None => {
                     let begun = *back.get_or_insert(waited);

@@ -16,8 +16,9 @@ use crate::server::Server;
 use crate::tap::Tap;
 use crate::trace::Trace;
 
-/// Ticks that came after a later one while two sockets carried their instrument: each has its own way through the
-/// network, and the newer one's word counts. Clones share the list.
+/// Ticks that came after a later one, and nobody could have known: two sockets carried their instrument, each with its
+/// own way through the network, and either they belong to two connections or the mode tells nothing about the order.
+/// Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StepsBack(Arc<Mutex<BTreeSet<(InstrumentToken, i64)>>>);
 
@@ -70,7 +71,11 @@ struct Line {
 /// The last tick of an instrument.
 #[derive(Debug, Clone)]
 struct Seen {
+    /// The latest one, and where it came from.
     number: i64,
+    latest_on: ConnectionId,
+    /// It told how far the trading had come.
+    has_volume: bool,
     connection: ConnectionId,
     at: u64,
     /// When a hole that names it was last told.
@@ -179,14 +184,15 @@ impl Story {
     pub(crate) fn end(&self) {
         let end = virtual_time().unwrap_or_default();
         for Hole { token, connection, lost, before, two_sources, seen_at } in &self.holes {
-            // It is told when the former socket has left, which the stop forestalled; and a server that keeps quiet
-            // on the newer socket only cannot be found out.
-            if *two_sources && (self.mutes || *seen_at + LEAVES_WITHIN > end) {
-                continue;
-            }
+            // What never came is told when the former socket has left, which the stop forestalled; and a server that
+            // keeps quiet on the newer socket only cannot be found out.
+            let may_not_come = *two_sources && (self.mutes || *seen_at + LEAVES_WITHIN > end);
             let known_at = self.tap.arrival(*token, *before);
-            let is_late = |lost: &i64| self.tap.arrival(*token, *lost) > known_at;
-            if let Some(lost) = lost.iter().find(|lost| !is_late(lost)) {
+            let is_untold = |arrival: Option<u64>| match arrival {
+                Some(_) => arrival < known_at,
+                None => !may_not_come,
+            };
+            if let Some(lost) = lost.iter().find(|lost| is_untold(self.tap.arrival(*token, **lost))) {
                 let arrival = self.tap.arrival(*token, *lost);
                 let way =
                     if arrival.is_some() { "came and was withheld" } else { "was written and never came" };
@@ -227,13 +233,18 @@ impl Story {
         }
         let line_gap = self.connections.get(connection).map_or(0, |line| line.gap);
         let gap = self.tokens.get(&token).map_or(0, |seen| seen.gap);
-        let seen = Seen { number, connection: connection.clone(), at: self.heard, gap };
+        let has_volume = tick.quote().is_some();
+        let latest_on = connection.clone();
+        let seen =
+            Seen { number, latest_on, has_volume, connection: connection.clone(), at: self.heard, gap };
         let Some(before) = self.tokens.insert(token, seen) else { return };
         if before.number > number {
-            if self.server.state().had_two_sources(token, &self.network.open()) {
+            let is_told = before.has_volume && has_volume && before.latest_on == *connection;
+            if !is_told && self.server.state().had_two_sources(token, &self.network.open()) {
                 // What follows it is out of order as well, until the later tick is reached again.
                 if let Some(seen) = self.tokens.get_mut(&token) {
-                    seen.number = before.number;
+                    (seen.number, seen.latest_on) = (before.number, before.latest_on);
+                    seen.has_volume = before.has_volume;
                 }
                 return self.steps_back.add(token, number);
             }

@@ -10,6 +10,7 @@ mod gate;
 mod intake;
 mod ledger;
 mod liveness;
+mod merge;
 mod metrics;
 mod outlet;
 mod overlap;

@@ -39,7 +39,8 @@ impl Connection {
         self.outlet.control(FeedEvent::TokenLost(loss), now);
     }
 
-    /// The server took the token.
+    /// The server took the token just now. Only a handshake that has this moment succeeded says so: a token may have
+    /// been refused since an earlier one.
     pub(crate) fn accepted(&mut self) {
         if self.shared.gate.accept() {
             let (account, at) = (self.id.account.clone(), self.now());
@@ -47,10 +48,9 @@ impl Connection {
         }
     }
 
-    /// The handshake succeeded.
+    /// The connection has a socket that serves.
     pub(crate) fn stands(&mut self, generation: u64) {
         let at = self.now();
-        self.accepted();
         let attempts = std::mem::take(&mut self.tries);
         let connection = self.id.clone();
         let event = if self.stood {

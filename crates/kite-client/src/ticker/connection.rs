@@ -16,6 +16,7 @@ use crate::ticker::endpoint::TickerUrl;
 use crate::ticker::gate::TokenGate;
 use crate::ticker::intake::Damage;
 use crate::ticker::ledger::SubscriptionLedger;
+use crate::ticker::merge::Merge;
 use crate::ticker::outlet::Outlet;
 use crate::ticker::overlap::Overlap;
 use crate::ticker::pace::Pace;
@@ -94,6 +95,8 @@ pub(crate) struct Connection {
     pub(crate) forced_at: Option<Instant>,
     /// While two sockets stand.
     pub(crate) overlap: Option<Overlap>,
+    /// While two sockets stand, and until the one that remains has caught up with the other.
+    pub(crate) merge: Option<Merge>,
 }
 
 /// A socket with the permission to have it.
@@ -150,6 +153,7 @@ impl Connection {
             dataless_from: None,
             forced_at: None,
             overlap: None,
+            merge: None,
             id,
             shared,
             orders,
@@ -168,6 +172,7 @@ impl Connection {
             }
             let end = match self.dial(credentials).await {
                 Ok(opened) => {
+                    self.accepted();
                     self.stands(opened.generation);
                     let (since, end) = self.serve(opened).await;
                     self.fell(since);

@@ -90,19 +90,29 @@ impl Connection {
         self.count(at, &tally);
     }
 
-    /// Tells the bookkeeping of `side` about `ticks` and removes those that a newer socket has said already.
-    /// Answers how many were removed.
+    /// Tells the bookkeeping of `side` about `ticks` and removes those that another socket has said already, or that are
+    /// older than what it said. Answers how many were removed.
     fn book(&mut self, ticks: &mut Vec<Tick>, side: Side, at: UnixNanos) -> u64 {
-        let (ledger, superseded) = match (&mut self.overlap, side) {
-            (None, _) => (&mut self.ledger, 0),
-            (Some(overlap), side) => {
-                if side == Side::Newcomer {
-                    overlap.spoke(!ticks.is_empty());
-                }
-                let superseded = overlap.sift(side, ticks);
-                let own = side == Side::Current;
-                (if own { &mut self.ledger } else { &mut overlap.ledger }, superseded)
+        if side == Side::Newcomer
+            && let Some(overlap) = &mut self.overlap
+        {
+            overlap.spoke(!ticks.is_empty());
+        }
+        let superseded = match &mut self.merge {
+            Some(merge) => {
+                let is_newer = self.overlap.as_ref().is_some_and(|overlap| overlap.is_newer(side));
+                merge.sift(is_newer, ticks, at)
             }
+            None => 0,
+        };
+        let ledger = match &mut self.overlap {
+            Some(overlap) => {
+                if superseded > 0 {
+                    overlap.withheld(side);
+                }
+                if side == Side::Current { &mut self.ledger } else { &mut overlap.ledger }
+            }
+            None => &mut self.ledger,
         };
         let unwanted = ticks.iter().filter(|tick| !ledger.ticked(tick.token, tick.mode(), at)).count();
         if unwanted > 0 {

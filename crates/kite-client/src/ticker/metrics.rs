@@ -24,7 +24,8 @@ pub struct TickerMetrics {
     pub delivered_ticks: Counter,
     /// `ticker_unwanted_ticks_total`: ticks of instruments that are not, or no longer, wanted.
     pub unwanted_ticks: Counter,
-    /// `ticker_superseded_ticks_total`: ticks that a newer socket of the same connection had said already.
+    /// `ticker_superseded_ticks_total`: ticks that another socket of the same connection had said already, or
+    /// gone beyond.
     pub superseded_ticks: Counter,
     /// `ticker_dropped_ticks_total`: ticks dropped because the feed was full.
     pub dropped_ticks: Counter,

@@ -1,9 +1,8 @@
-//! Two sockets of one connection side by side: the newer one's word counts.
+//! Two sockets of one connection side by side: what each was told, and when the newer one may take over.
 
 use std::time::Duration;
 
-use market_model::{InstrumentToken, SubscriptionSet, Tick, UnixNanos};
-use rustc_hash::FxHashSet;
+use market_model::{SubscriptionSet, UnixNanos};
 use tokio::time::Instant;
 
 use crate::ticker::ledger::SubscriptionLedger;
@@ -32,16 +31,13 @@ pub(crate) struct Overlap {
     pub(crate) ledger: SubscriptionLedger,
     pub(crate) stands_since: Instant,
     changed_places: bool,
-    /// What ticked on the newer socket: the older one has nothing more to say about it.
-    fresh: FxHashSet<InstrumentToken>,
     told_at: Option<Instant>,
     ticked_since: bool,
     spoke_since: bool,
-    /// The newest frame of the older socket.
+    /// The newest frame of the older socket before the change of places.
     former_spoke: Option<UnixNanos>,
-    /// When the change of places was, and whether the older socket has spoken since.
+    /// When the change of places was.
     changed_at: Option<UnixNanos>,
-    former_spoke_since: bool,
     /// The older socket was read up to its close frame, or to the end of the stream.
     read_to_end: bool,
     /// Since when ticks of the older socket were withheld for a newcomer that had not proven itself.
@@ -57,13 +53,11 @@ impl Overlap {
             ledger,
             stands_since: now,
             changed_places: false,
-            fresh: FxHashSet::default(),
             told_at: None,
             ticked_since: false,
             spoke_since: false,
             former_spoke: None,
             changed_at: None,
-            former_spoke_since: false,
             read_to_end: false,
             withheld_from: None,
         }
@@ -71,9 +65,8 @@ impl Overlap {
 
     /// A frame arrived at `at`, before it is sifted.
     pub(crate) fn heard(&mut self, side: Side, at: UnixNanos) {
-        if !self.is_newer(side) {
+        if !self.is_newer(side) && self.changed_at.is_none() {
             self.former_spoke = Some(at);
-            self.former_spoke_since |= self.changed_at.is_some();
         }
     }
 
@@ -90,12 +83,12 @@ impl Overlap {
 
     /// What may be missing when this ends now: from the last moment known to be good to the first one again.
     ///
-    /// The order of a stream tells: a socket that spoke after the change of places had delivered all it was written
-    /// before. One that did not may have been dead for a while. And a newcomer that never proved itself may not have
-    /// said what was withheld for its sake.
+    /// A socket that was read to its end had delivered all it was written. Of one that was not, frames may be on their
+    /// way that were written before the newcomer carried anything, or it was dead for a while. And a newcomer that never
+    /// proved itself may not have said what was withheld for its sake.
     pub(crate) fn missed(&self, now: UnixNanos) -> Option<(UnixNanos, UnixNanos)> {
         match self.changed_at {
-            Some(_) if self.read_to_end || self.former_spoke_since => None,
+            Some(_) if self.read_to_end => None,
             Some(changed_at) => Some((self.former_spoke.unwrap_or(changed_at), changed_at)),
             None => self.withheld_from.map(|from| (from, now)),
         }
@@ -141,25 +134,20 @@ impl Overlap {
         self.changed_places = true;
     }
 
-    /// Removes from `ticks` what a newer socket has said already, and notes what this one says. Answers how many
-    /// were removed.
-    ///
-    /// The newest socket wins per instrument: until an instrument has ticked on it, the older one is listened to.
-    pub(crate) fn sift(&mut self, side: Side, ticks: &mut Vec<Tick>) -> u64 {
-        if self.is_newer(side) {
-            self.fresh.extend(ticks.iter().map(|tick| tick.token));
-            return 0;
-        }
-        let before = ticks.len();
-        ticks.retain(|tick| !self.fresh.contains(&tick.token));
-        let withheld = (before - ticks.len()) as u64;
-        if withheld > 0 && !self.changed_places {
+    /// Ticks of `side` were withheld.
+    pub(crate) fn withheld(&mut self, side: Side) {
+        if side == Side::Current && !self.changed_places {
             self.withheld_from = self.withheld_from.or(self.former_spoke);
         }
-        withheld
     }
 
-    const fn is_newer(&self, side: Side) -> bool {
+    /// Whether the newcomer has taken the other one's place.
+    pub(crate) const fn has_changed_places(&self) -> bool {
+        self.changed_places
+    }
+
+    /// Whether `side` is the newer socket of the two.
+    pub(crate) const fn is_newer(&self, side: Side) -> bool {
         match side {
             Side::Newcomer => true,
             Side::Leaver => false,
@@ -170,42 +158,15 @@ impl Overlap {
 
 #[cfg(test)]
 mod tests {
-    use market_model::{Mode, Price, Subscription, TickBody};
+    use market_model::{InstrumentToken, Mode, Subscription};
 
     use super::*;
-
-    fn ticks(tokens: &[u32]) -> Vec<Tick> {
-        let tick = |token: &u32| Tick {
-            token: InstrumentToken(*token),
-            last_price: Price::ZERO,
-            body: TickBody::Ltp,
-        };
-        tokens.iter().map(tick).collect()
-    }
 
     fn overlap(wanted: &[u32], now: Instant) -> Overlap {
         let mut ledger = SubscriptionLedger::new(10, Duration::from_secs(30));
         let wish = |token: &u32| Subscription { token: InstrumentToken(*token), mode: Mode::Ltp };
         ledger.set_desired(&wanted.iter().map(wish).collect());
         Overlap::new(ledger, now)
-    }
-
-    fn sift(overlap: &mut Overlap, side: Side, tokens: &[u32]) -> (Vec<u32>, u64) {
-        let mut ticks = ticks(tokens);
-        let superseded = overlap.sift(side, &mut ticks);
-        (ticks.iter().map(|tick| tick.token.0).collect(), superseded)
-    }
-
-    #[test]
-    fn the_newest_socket_wins_instrument_by_instrument() {
-        let mut overlap = overlap(&[1, 2, 3], Instant::now());
-        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2]), (vec![1, 2], 0));
-        assert_eq!(sift(&mut overlap, Side::Newcomer, &[2]), (vec![2], 0));
-        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2, 3]), (vec![1, 3], 1));
-        let mut current = SubscriptionLedger::new(10, Duration::from_secs(30));
-        overlap.change_places(&mut current);
-        assert_eq!(sift(&mut overlap, Side::Current, &[1, 2]), (vec![1, 2], 0));
-        assert_eq!(sift(&mut overlap, Side::Leaver, &[1, 2, 3]), (vec![3], 2));
     }
 
     fn at(second: i64) -> UnixNanos {
@@ -227,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn a_former_socket_that_says_no_more_may_have_been_dead() {
-        assert_eq!(changed(3, None).missed(at(9)), Some((at(3), at(5))));
-        assert_eq!(changed(3, Some(6)).missed(at(9)), None, "what it was written before has come");
+    fn a_former_socket_that_was_not_read_to_its_end_may_have_had_more_to_say() {
+        assert_eq!(changed(3, None).missed(at(9)), Some((at(3), at(5))), "it may have been dead");
+        // What came was perhaps written long before the newcomer carried anything, and more of that is on its way.
+        assert_eq!(changed(3, Some(6)).missed(at(9)), Some((at(3), at(5))));
         let mut overlap = changed(3, None);
         overlap.read_to_end();
         assert_eq!(overlap.missed(at(9)), None);
@@ -239,13 +201,11 @@ mod tests {
     fn what_was_withheld_for_a_newcomer_that_failed_is_a_hole() {
         let mut overlap = overlap(&[1, 2], Instant::now());
         overlap.heard(Side::Newcomer, at(1));
-        sift(&mut overlap, Side::Newcomer, &[1]);
         overlap.heard(Side::Current, at(2));
-        sift(&mut overlap, Side::Current, &[2]);
         assert_eq!(overlap.missed(at(9)), None, "nothing was withheld");
         for second in [3, 4] {
             overlap.heard(Side::Current, at(second));
-            sift(&mut overlap, Side::Current, &[1, 2]);
+            overlap.withheld(Side::Current);
         }
         assert_eq!(overlap.missed(at(9)), Some((at(3), at(9))));
     }

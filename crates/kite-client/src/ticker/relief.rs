@@ -10,13 +10,16 @@ use futures_util::future::BoxFuture;
 use market_model::{DisconnectReason, FeedEvent, Gap, GapCause};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
 
 use crate::RateCollapseAction;
 use crate::ticker::connection::{Connection, End, Opened, open};
 use crate::ticker::ledger::SubscriptionLedger;
+use crate::ticker::merge::{Merge, Unsaid};
 use crate::ticker::overlap::{Overlap, Side};
 use crate::ticker::session::{Session, close_frame};
 use crate::ticker::socket::{HandshakeError, Turn};
+use crate::ticker::status::MAX_LISTED;
 
 /// The taking of places of one connection.
 #[derive(Default)]
@@ -161,6 +164,8 @@ impl Connection {
                 self.overlap = Some(Overlap::new(ledger, now));
                 let until = now + config.prove_within;
                 *relief = Relief::Proving { reason, session: Box::new(self.session(*opened)), until };
+                self.tell_unsaid();
+                self.merge.get_or_insert_default().two_stand();
                 None
             }
             (Relief::Dialling { reason, .. }, ReliefEvent::Dialled(Err(error))) => {
@@ -196,7 +201,11 @@ impl Connection {
                         (!closed, closed)
                     }
                     ReliefEvent::Turn(Turn::Flushed) => (true, false),
-                    ReliefEvent::Turn(Turn::Ended) => (false, true),
+                    // Also without a close frame; whatever the server wrote was read before.
+                    ReliefEvent::Turn(
+                        Turn::Ended
+                        | Turn::Failed(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)),
+                    ) => (false, true),
                     _ => (false, false),
                 };
                 if let Some(overlap) = self.overlap.as_mut().filter(|_| read_to_end) {
@@ -268,7 +277,10 @@ impl Connection {
                     dialled = timeout_at(until, dial) => dialled,
                 };
                 match dialled {
-                    Ok(Ok(opened)) => self.session(opened),
+                    Ok(Ok(opened)) => {
+                        self.accepted();
+                        self.session(opened)
+                    }
                     Ok(Err(error)) => {
                         *end = self.failed_handshake(error);
                         return None;
@@ -282,6 +294,7 @@ impl Connection {
             Relief::Proving { session, .. } => {
                 if let Some(mut overlap) = self.overlap.take() {
                     overlap.change_places(&mut self.ledger);
+                    self.one_remains(&overlap);
                 }
                 *session
             }
@@ -297,6 +310,7 @@ impl Connection {
         let overlap = self.overlap.take();
         if let Some(overlap) = &overlap {
             self.tell_missed(overlap);
+            self.one_remains(overlap);
         }
         if let (Relief::Leaving { reason, .. }, Some(overlap)) = (std::mem::take(relief), overlap) {
             let at = self.now();
@@ -320,7 +334,44 @@ impl Connection {
             let (cause, tokens, lost_ticks) = (GapCause::Disconnected, None, None);
             let gap = Gap { connection, from, to, cause, tokens, lost_ticks };
             self.outlet.control(FeedEvent::Gap(gap), now);
+            if let Some(merge) = self.merge.as_mut().filter(|_| !overlap.has_changed_places()) {
+                // Said with that.
+                merge.take_unsaid();
+            }
         }
+    }
+
+    /// Of the two sockets of `overlap` one is gone.
+    fn one_remains(&mut self, overlap: &Overlap) {
+        if let Some(merge) = &mut self.merge {
+            merge.one_remains(overlap.has_changed_places(), Instant::now());
+        }
+    }
+
+    /// Looks whether the socket that remains still has to catch up with one that is gone.
+    pub(crate) fn watch_merge(&mut self, now: Instant) {
+        if self.merge.as_ref().is_some_and(|merge| merge.is_over(now)) {
+            self.end_merge();
+        }
+    }
+
+    /// Whatever was not said until now never will be.
+    pub(crate) fn end_merge(&mut self) {
+        self.tell_unsaid();
+        self.merge = None;
+    }
+
+    /// Tells the hole that ticks left which were withheld for a socket that never said them.
+    fn tell_unsaid(&mut self) {
+        let Some(Unsaid { tokens, from, to }) = self.merge.as_mut().and_then(Merge::take_unsaid) else {
+            return;
+        };
+        tracing::warn!(instruments = tokens.len(), "ticks of one socket were not said by the other");
+        let connection = self.id.clone();
+        let tokens = (tokens.len() <= MAX_LISTED).then(|| tokens.into());
+        let gap = Gap { connection, from, to, cause: GapCause::Disconnected, tokens, lost_ticks: None };
+        let now = self.now();
+        self.outlet.control(FeedEvent::Gap(gap), now);
     }
 
     fn newcomer_turned(&mut self, newcomer: &mut Session, turn: Turn) -> Option<String> {
@@ -350,6 +401,7 @@ impl Connection {
     ) -> Option<End> {
         if let Some(overlap) = self.overlap.take() {
             self.tell_missed(&overlap);
+            self.one_remains(&overlap);
         }
         tracing::warn!(?reason, why, "ticker connection could not be replaced");
         let must_go = match reason {

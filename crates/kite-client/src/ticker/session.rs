@@ -166,6 +166,7 @@ impl Connection {
                 continue;
             }
             self.leave(&mut relief);
+            self.end_merge();
             return (session.since, end);
         }
     }
@@ -246,6 +247,7 @@ impl Connection {
 
     fn report(&mut self, now: Instant) {
         self.ledger.sweep(now);
+        self.watch_merge(now);
         let wall = self.now();
         self.ledger.sweep_stopped(wall, &self.orders.sessions.borrow());
         self.report_subscriptions();

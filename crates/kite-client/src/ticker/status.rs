@@ -70,7 +70,7 @@ pub struct ConnectionStatus {
     pub delivered_ticks: u64,
     /// Good ones dropped because the feed was full.
     pub dropped_ticks: u64,
-    /// Good ones that a newer socket had said already, while two stood side by side.
+    /// Good ones that another socket had said already or gone beyond, while two stood side by side or just after.
     pub superseded_ticks: u64,
     /// Packets that could not be decoded.
     pub undecodable_packets: u64,

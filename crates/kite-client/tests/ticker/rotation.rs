@@ -111,6 +111,67 @@ async fn wishes_that_change_while_two_sockets_stand_reach_both() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_sockets_the_one_that_is_ahead_is_heard() {
+    let (mut rig, mut old) = standing(roomy()).await;
+    rig.handle.reconnect(0);
+    let mut new = rig.kite.accept().await;
+    new.carries(&WANTED).await;
+    old.trade(1, Mode::Full, 10_005, 50).await;
+    rig.expect(&["ticks 0 1:full"]).await;
+    // The new one lags behind, and catches up; then the old one knows more again.
+    new.trade(1, Mode::Full, 10_000, 40).await;
+    new.trade(2, Mode::Quote, 10_000, 40).await;
+    new.trade(1, Mode::Full, 10_005, 50).await;
+    rig.expect(&["ticks 0 2:quote", "ticks 0 1:full"]).await;
+    old.trade(2, Mode::Quote, 10_005, 41).await;
+    rig.expect(&["ticks 0 2:quote"]).await;
+    assert_eq!(old.closed().await, Some(1000));
+    rig.expect(&["rotated 0 after 250ms: Requested"]).await;
+    // Alone, it still has to reach what the former one said.
+    new.trade(2, Mode::Quote, 10_000, 40).await;
+    new.trade(2, Mode::Quote, 10_005, 41).await;
+    rig.expect(&["ticks 0 2:quote"]).await;
+    new.beats(12).await;
+    assert!(rig.streams.feed.try_recv().is_err(), "no hole");
+    let status = &rig.status().connections[0];
+    assert_eq!(status.superseded_ticks, 2);
+    assert!(status.is_balanced(), "{status:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_the_old_socket_said_and_was_withheld_is_told_as_a_hole() {
+    let (mut rig, mut old) = standing(roomy()).await;
+    rig.handle.reconnect(0);
+    let mut new = rig.kite.accept().await;
+    new.carries(&WANTED).await;
+    new.trade(3, Mode::Ltp, 300, 0).await;
+    rig.expect(&["ticks 0 3:ltp"]).await;
+    // In ltp mode nothing tells whether that was earlier or later.
+    old.trade(3, Mode::Ltp, 305, 0).await;
+    assert_eq!(old.closed().await, Some(1000));
+    rig.expect(&["rotated 0 after 250ms: Requested"]).await;
+    new.beats(12).await;
+    let told = rig.news().await;
+    assert_eq!(told, "gap 0 Disconnected 0..0 ms tokens Some([3]) lost None");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_former_socket_that_does_not_answer_the_close_may_have_had_more_to_say() {
+    let (mut rig, mut old) = standing(roomy()).await;
+    rig.handle.reconnect(0);
+    let mut new = rig.kite.accept().await;
+    new.carries(&WANTED).await;
+    new.ticks(&WANTED).await;
+    rig.expect(&["ticks 0 1:full 2:quote 3:ltp"]).await;
+    sleep(Duration::from_millis(300)).await;
+    // It was written long ago: that it arrives now says nothing about what else is on its way.
+    old.ticks(&[(1, Mode::Full)]).await;
+    new.beats(4).await;
+    rig.expect(&["gap 0 Disconnected 0..250 ms tokens None lost None"]).await;
+    assert!(rig.news().await.starts_with("rotated 0"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newcomer_steps_in_when_the_old_socket_ends_first() {
     let (mut rig, old) = standing(roomy()).await;
     rig.handle.reconnect(0);

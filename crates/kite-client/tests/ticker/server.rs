@@ -186,6 +186,20 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Peer<S> {
         self.bytes(frame.finish()).await;
     }
 
+    /// One tick at a price in paise, of the trade that brought the day's volume to `volume`.
+    pub(crate) async fn trade(&mut self, token: u32, mode: Mode, paise: i64, volume: u32) {
+        let mut tick = tick(token, mode);
+        tick.last_price = Price::from_paise(paise);
+        match &mut tick.body {
+            TickBody::Quote(quote) => quote.volume_traded = volume,
+            TickBody::Full(full) => full.quote.volume_traded = volume,
+            _ => {}
+        }
+        let mut frame = FrameBuilder::new();
+        frame.push(&tick).expect("a tick that can be sent");
+        self.bytes(frame.finish()).await;
+    }
+
     pub(crate) async fn bytes(&mut self, bytes: Vec<u8>) {
         self.socket.send(Message::binary(bytes)).await.expect("a client that listens");
     }

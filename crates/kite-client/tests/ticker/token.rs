@@ -151,6 +151,32 @@ async fn an_operator_can_have_a_refused_token_tried_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newcomer_that_steps_in_says_nothing_about_a_token_refused_since() {
+    let mut settings = config();
+    settings.limits = ConnectionLimits { connections: 3, tokens_per_connection: 1 };
+    let mut rig = Rig::start(settings);
+    rig.want(&[(1, Mode::Full)]);
+    let mut first = rig.kite.accept().await;
+    first.carries(&[(1, Mode::Full)]).await;
+    rig.want(&[(1, Mode::Full), (2, Mode::Full)]);
+    let mut second = rig.kite.accept().await;
+    second.carries(&[(2, Mode::Full)]).await;
+    rig.expect(&["connected 0", "connected 1"]).await;
+    rig.handle.reconnect(0);
+    let mut newcomer = rig.kite.accept().await;
+    newcomer.carries(&[(1, Mode::Full)]).await;
+    drop(second);
+    rig.kite.refuse(StatusCode::FORBIDDEN, "no").await;
+    assert!(rig.news().await.starts_with("reconnecting 1 try 1"));
+    rig.expect(&["token lost acc: no", "disconnected 1: TokenRefused"]).await;
+    drop(first);
+    rig.expect(&["reconnecting 0 try 1 in 0ns: ClosedByServer(None)", "reconnected 0 after 1"]).await;
+    newcomer.beats(60).await;
+    assert!(rig.status().token_refused);
+    assert_eq!(rig.kite.dials(), 4, "the refused login is not tried again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn wishes_count_also_when_no_login_can_ever_come() {
     let mut settings = config();
     settings.limits = ConnectionLimits { connections: 2, tokens_per_connection: 1 };

@@ -107,6 +107,24 @@ fn conflation_keeps_the_newest_and_remembers_that_it_ticked() {
     assert_eq!((only.tick, only.cause), (ltp(INDEX, 2.0), SnapshotCause::Tick));
 }
 
+#[test]
+fn ticks_are_counted_from_their_coming_to_their_going() {
+    let mut case = Case::new(BatchConfig { conflate: true, ..config() });
+    let counts = |case: &Case| (case.batcher.ticks_waiting(), case.batcher.conflated());
+    for _ in 0..3 {
+        case.tick(ltp(INDEX, 1.0));
+    }
+    assert_eq!(counts(&case), (1, 2), "the newest of three");
+    case.add(ltp(SHARE, 2.0), START, SnapshotCause::Staleness);
+    assert_eq!(counts(&case), (1, 2), "no tick");
+    case.tick(ltp(SHARE, 2.0));
+    assert_eq!(counts(&case), (2, 2), "nothing that ticked was replaced");
+    case.batcher.seal_all();
+    assert_eq!(counts(&case), (2, 2), "they wait until they are taken");
+    let shown: Vec<_> = std::iter::from_fn(|| case.batcher.pop()).map(|sealed| sealed.ticks_shown).collect();
+    assert_eq!((shown, counts(&case)), (vec![1, 1], (0, 2)));
+}
+
 proptest! {
     /// Any order of ticks, polls and flushes: per topic `seq` counts 1, 2, 3 ..., no batch mixes topics or exceeds
     /// the count, and without conflation every snapshot comes out once, in order.
