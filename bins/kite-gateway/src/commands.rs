@@ -33,7 +33,9 @@ pub(crate) async fn run(arguments: &Arguments, command: &Command) -> ExitCode {
         Err(problems) => return refuse(&problems.to_string(), EXIT_CONFIG),
     };
     let answer = match command {
-        Command::Accounts(Accounts::Rekey) => rekey(&config, &ProcessEnv).await.map_err(|error| error.to_string()),
+        Command::Accounts(Accounts::Rekey) => {
+            rekey(&config, &ProcessEnv).await.map_err(|error| error.to_string())
+        }
         command => match call(command) {
             Ok(call) => {
                 let client = ApiClient::new(config.listen, config.api_key.clone());
@@ -72,7 +74,11 @@ fn call(command: &Command) -> Result<Call, String> {
                     ("ticker_url", ticker_url.as_ref().map(|text| json!(text))),
                 ];
                 let secrets = secrets(&input()?)?;
-                for (field, value) in optional.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).chain(secrets) {
+                for (field, value) in optional
+                    .into_iter()
+                    .filter_map(|(field, value)| Some((field.to_owned(), value?)))
+                    .chain(secrets)
+                {
                     account[field] = value;
                 }
                 Call::add_account(account)
@@ -98,7 +104,9 @@ fn call(command: &Command) -> Result<Call, String> {
         Command::Subscriptions(subscriptions) => match subscriptions {
             Subscriptions::List => Call::subscriptions(),
             Subscriptions::Add(wish) => Call::subscribe(&wish_of(wish)),
-            Subscriptions::Change { id, version, wish } => Call::change_subscription(id, *version, &wish_of(wish)),
+            Subscriptions::Change { id, version, wish } => {
+                Call::change_subscription(id, *version, &wish_of(wish))
+            }
             Subscriptions::Remove { id, version, yes } => {
                 really(*yes, &format!("takes wish `{id}` back"))?;
                 Call::unsubscribe(id, *version)

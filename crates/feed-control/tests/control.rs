@@ -101,7 +101,11 @@ impl Instance {
         self.handle.show(StoreView { book: Arc::new(book), footing: None });
     }
 
-    fn sync(&mut self, store: impl SubscriptionStore, every: Duration) -> watch::Receiver<feed_control::SyncStatus> {
+    fn sync(
+        &mut self,
+        store: impl SubscriptionStore,
+        every: Duration,
+    ) -> watch::Receiver<feed_control::SyncStatus> {
         let config = StoreSyncConfig { every, configured: Vec::new() };
         let metrics = FeedControlMetrics::noop();
         let sync = StoreSync::new(store, config, self.clock.clone(), self.handle.clone(), metrics);
@@ -300,7 +304,8 @@ async fn two_instances_make_one_plan_without_talking() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_changes_nothing_but_the_status() {
-    let store = Arc::new(Breaking { store: MemorySubscriptionStore::default(), down: AtomicBool::new(false) });
+    let store =
+        Arc::new(Breaking { store: MemorySubscriptionStore::default(), down: AtomicBool::new(false) });
     let wish = WishId::new("x").unwrap();
     store.store.create(&wish, &WishSpec::parse("desk", "NSE:S0").unwrap()).await.unwrap();
     let mut instance = Instance::new(&ALL).start();
@@ -308,7 +313,11 @@ async fn a_store_that_is_down_changes_nothing_but_the_status() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!((instance.on("a").len(), status.borrow().failure.clone()), (1, None));
     store.down.store(true, Ordering::SeqCst);
-    store.store.create(&WishId::new("y").unwrap(), &WishSpec::parse("desk", "NSE:S1").unwrap()).await.unwrap();
+    store
+        .store
+        .create(&WishId::new("y").unwrap(), &WishSpec::parse("desk", "NSE:S1").unwrap())
+        .await
+        .unwrap();
     instance.accounts.send_replace(slots(&ALL, &["a"]));
     sleep(Duration::from_secs(30)).await;
     assert_eq!(instance.on("b").len(), 1, "a lost account is answered without a database");

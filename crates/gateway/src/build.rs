@@ -11,9 +11,7 @@ use feed_control::{
     FeedControl, FeedControlConfig, FeedControlInputs, FeedControlMetrics, StoreSync, StoreSyncConfig,
 };
 use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, LatestValues, StreamHub};
-use instrument_registry::{
-    RefreshConfig, Refresher, RefresherParts, Registry, RegistryMetrics, SqlHistory,
-};
+use instrument_registry::{RefreshConfig, Refresher, RefresherParts, Registry, RegistryMetrics, SqlHistory};
 use kite_client::{TcpTls, TickerMetrics};
 use market_model::Clock;
 use redis_fanout::RedisMetrics;
@@ -249,7 +247,8 @@ impl Gateway {
             link: links,
             clock: clock.clone(),
         };
-        let (control, handle) = FeedControl::new(FeedControlConfig::default(), inputs, control_metrics.clone());
+        let (control, handle) =
+            FeedControl::new(FeedControlConfig::default(), inputs, control_metrics.clone());
         supervisor.spawn(TaskSpec::critical("feed-control", stages.sources), restart(), move |stop| {
             let control = control.clone();
             async move {
@@ -259,7 +258,8 @@ impl Gateway {
         });
         let wishes = Arc::new(SqlSubscriptionStore::new(database.clone(), WishLimits::default()));
         let sync_config = StoreSyncConfig { configured: config.wishes.clone(), ..StoreSyncConfig::default() };
-        let sync = StoreSync::new(wishes.clone(), sync_config, clock.clone(), handle.clone(), control_metrics);
+        let sync =
+            StoreSync::new(wishes.clone(), sync_config, clock.clone(), handle.clone(), control_metrics);
         let sync_status = sync.status();
         supervisor.spawn(TaskSpec::critical("wishes", stages.sources), restart(), move |stop| {
             let sync = sync.clone();

@@ -157,7 +157,9 @@ fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -172,7 +174,10 @@ mod tests {
     fn commands_become_requests() {
         let path = |call: Call| format!("{} {}", call.method, call.path);
         for (call, expect) in [
-            (Call::instrument("NSE:M&M", Some("2026-11-19")), "GET /v1/instruments/NSE%3AM%26M?as_of=2026-11-19"),
+            (
+                Call::instrument("NSE:M&M", Some("2026-11-19")),
+                "GET /v1/instruments/NSE%3AM%26M?as_of=2026-11-19",
+            ),
             (Call::strikes("NIFTY", None, None), "GET /v1/underlyings/NIFTY/strikes"),
             (
                 Call::strikes("NIFTY", Some("2026-11-24"), Some(5)),
@@ -183,7 +188,8 @@ mod tests {
         ] {
             assert_eq!(path(call), expect);
         }
-        let wish = WishArguments { wish: "NSE:INFY:ltp".into(), priority: Some(3), ..WishArguments::default() };
+        let wish =
+            WishArguments { wish: "NSE:INFY:ltp".into(), priority: Some(3), ..WishArguments::default() };
         assert_eq!(Call::subscribe(&wish).body, Some(json!({ "wish": "NSE:INFY:ltp", "priority": 3 })));
     }
 }

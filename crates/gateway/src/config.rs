@@ -183,7 +183,11 @@ impl Config {
             _ => None,
         });
         let more = service.chain(master_key).chain(&self.database);
-        let whole = accounts.chain(&self.api_key).chain(redis_url).chain(more).map(|secret| secret.expose().to_owned());
+        let whole = accounts
+            .chain(&self.api_key)
+            .chain(redis_url)
+            .chain(more)
+            .map(|secret| secret.expose().to_owned());
         let database_password = self.database.iter().filter_map(|url| {
             let (credentials, _) = url.expose().split_once("://")?.1.rsplit_once('@')?;
             credentials.split_once(':').map(|(_, password)| password.to_owned())

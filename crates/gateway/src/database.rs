@@ -24,8 +24,11 @@ const SCHEMAS: [Schema; 5] = [
 /// How often an idle database is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(2);
 
-static FREE_ALL: Statement =
-    Statement::new("free leases of a former process", "update lease set holder = '', expires_at = $1", &[Kind::Int]);
+static FREE_ALL: Statement = Statement::new(
+    "free leases of a former process",
+    "update lease set holder = '', expires_at = $1",
+    &[Kind::Int],
+);
 static FORGET_ALL: Statement =
     Statement::new("forget former processes", "delete from instance where expires_at > $1", &[Kind::Int]);
 

@@ -67,12 +67,16 @@ pub async fn examine(env: &dyn Env, file: Option<&Path>) -> Diagnosis {
     diagnosis.good("configuration", format!("can be read, {sources}"));
     let client = ApiClient::new(config.listen, config.api_key.clone());
     match look(&client).await {
-        Ok((before, after, instances)) => online::examine(&mut diagnosis, &before, &after, instances.as_ref()),
+        Ok((before, after, instances)) => {
+            online::examine(&mut diagnosis, &before, &after, instances.as_ref())
+        }
         Err(error @ CallError::Unreachable { .. }) => {
             diagnosis.bad("gateway", error.to_string(), "start it; what follows was found without it");
             offline::examine(&mut diagnosis, &config).await;
         }
-        Err(error) => diagnosis.bad("gateway", error.to_string(), "look whether GATEWAY_API_KEY is the same here"),
+        Err(error) => {
+            diagnosis.bad("gateway", error.to_string(), "look whether GATEWAY_API_KEY is the same here")
+        }
     }
     diagnosis
 }

@@ -225,7 +225,11 @@ impl AccountFeed {
     }
 
     /// Hands every new token to the ticker, and tells the board of tokens that the broker refused.
-    async fn follow_token(&self, credentials: &watch::Sender<Option<TickerCredentials>>, stop: CancellationToken) {
+    async fn follow_token(
+        &self,
+        credentials: &watch::Sender<Option<TickerCredentials>>,
+        stop: CancellationToken,
+    ) {
         let (mut tokens, mut losses) = (self.tokens.clone(), self.link.token_losses());
         loop {
             tokio::select! {

@@ -76,12 +76,8 @@ pub(crate) struct ReloadAccounts(watch::Sender<u64>);
 impl Fleet {
     /// Takes over the accounts that the directory has read.
     pub(crate) async fn new(parts: FleetParts) -> Self {
-        let mut fleet = Self {
-            parts,
-            roster: Roster::default(),
-            feeds: BTreeMap::new(),
-            reload: watch::Sender::new(0),
-        };
+        let mut fleet =
+            Self { parts, roster: Roster::default(), feeds: BTreeMap::new(), reload: watch::Sender::new(0) };
         fleet.follow_directory().await;
         fleet.look();
         fleet
@@ -184,7 +180,8 @@ impl Fleet {
     fn start(&mut self, account: &Account) {
         let name = account.name.as_str();
         let metrics = (self.parts.pipeline_metrics)(name);
-        let Some(feed) = AccountFeed::new(account, &self.parts.feed, self.parts.links.of(name), metrics) else {
+        let Some(feed) = AccountFeed::new(account, &self.parts.feed, self.parts.links.of(name), metrics)
+        else {
             return;
         };
         let (feed, fanout) = (Arc::new(feed), self.parts.fanout.clone());

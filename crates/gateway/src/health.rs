@@ -20,8 +20,8 @@ use tick_pipeline::SinkQueue;
 use tokio::sync::watch;
 
 use self::parts::{
-    AccountView, account, connection, conservation, forwards, instruments, recording, redis_problem, redis_report,
-    rejected_ticks, sessions, sink, subscriptions, ticker_problems, unknown_tokens,
+    AccountView, account, connection, conservation, forwards, instruments, recording, redis_problem,
+    redis_report, rejected_ticks, sessions, sink, subscriptions, ticker_problems, unknown_tokens,
 };
 use crate::catalog;
 use crate::config::Roles;
@@ -167,7 +167,9 @@ impl Health {
     fn database_problem(&self) -> Option<String> {
         let status = self.database.borrow();
         let down = status.down.as_ref().map(|why| format!("the database is down: {why}"));
-        down.or_else(|| status.writes_refused.as_ref().map(|why| format!("the database refuses writes: {why}")))
+        down.or_else(|| {
+            status.writes_refused.as_ref().map(|why| format!("the database refuses writes: {why}"))
+        })
     }
 
     fn token_problems(&self) -> Vec<String> {
@@ -176,7 +178,10 @@ impl Health {
             let is_usable = crate::feed::usable_token(account, &view).is_some();
             let name = &account.name;
             (!is_usable).then(|| {
-                format!("account {name}: its access token is {}, log in or hand one over", view.state.as_str())
+                format!(
+                    "account {name}: its access token is {}, log in or hand one over",
+                    view.state.as_str()
+                )
             })
         };
         self.directory.accounts().iter().filter(|account| account.enabled).filter_map(lost).collect()

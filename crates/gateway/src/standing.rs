@@ -184,7 +184,8 @@ impl Standing {
 
     fn publish(&self, told: &BTreeMap<Arc<str>, Told>) {
         let (held, local) = (self.held.borrow().clone(), self.local.borrow().clone());
-        let slots: Vec<AccountSlot> = local.iter().map(|(name, account)| slot(name, account, &held, told)).collect();
+        let slots: Vec<AccountSlot> =
+            local.iter().map(|(name, account)| slot(name, account, &held, told)).collect();
         self.slots.send_if_modified(|shown| {
             let differs = **shown != *slots;
             if differs {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account_pool::{
-    Account, AccountBook, AccountError, Generation, KeptToken, Secret, SqlAccountStore, TokenBoard, TokenFiles,
+    Account, AccountBook, AccountError, Generation, KeptToken, Secret, SqlAccountStore, TokenBoard,
+    TokenFiles,
 };
 use market_model::{Clock, UnixNanos};
 use tokio::sync::watch;
@@ -98,7 +99,9 @@ impl TokenKeeper {
         let (files, wanted) = (self.files.clone(), account.clone());
         match tokio::task::spawn_blocking(move || files.read(&wanted)).await {
             Ok(Ok(Some(kept))) => match self.board.hand_over(name, kept.token, Some(kept.obtained)) {
-                Ok(generation) => info!(account = name, generation = generation.0, "access token found in its file"),
+                Ok(generation) => {
+                    info!(account = name, generation = generation.0, "access token found in its file")
+                }
                 Err(error) => warn!(account = name, %error, "the kept access token is not used"),
             },
             Ok(Ok(None)) => {}
@@ -111,11 +114,7 @@ impl TokenKeeper {
     ///
     /// # Errors
     /// When it cannot be a token.
-    pub(crate) async fn take(
-        &self,
-        account: &Account,
-        token: Secret,
-    ) -> Result<Generation, AccountError> {
+    pub(crate) async fn take(&self, account: &Account, token: Secret) -> Result<Generation, AccountError> {
         let (name, obtained) = (account.name.as_str(), self.clock.now());
         let generation = self.board.exchanged(name, token.clone())?;
         self.keep(account, token, obtained).await;
@@ -134,7 +133,9 @@ impl TokenKeeper {
         let name = account.name.as_str();
         match written {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(account = name, %error, "the access token is not kept for the next start"),
+            Ok(Err(error)) => {
+                warn!(account = name, %error, "the access token is not kept for the next start")
+            }
             Err(error) => warn!(account = name, %error, "the access token is not kept for the next start"),
         }
     }

@@ -88,7 +88,9 @@ impl Stage {
         until("another instance speaks for the account", || {
             self.listen();
             let fresh = self.all.iter().find(|heard| {
-                heard.at > since && account_of(&heard.source) == account && !former.contains_key(&heard.source)
+                heard.at > since
+                    && account_of(&heard.source) == account
+                    && !former.contains_key(&heard.source)
             });
             came = fresh.map(|heard| heard.at.duration_since(since));
             came.is_some()

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_api::{
-    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub, serve,
+    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub,
+    serve,
 };
 use market_model::{Clock, ConnectionId, FeedEvent, Gap, GapCause, SystemClock};
 use serde_json::{Value, json};

@@ -125,7 +125,9 @@ async fn what_cannot_be_carried_out_has_the_status_of_its_kind() {
 async fn an_instance_without_the_role_only_reports() {
     let config = ApiConfig { reports_only: true, ..ApiConfig::default() };
     let served = Served::with(Setup { config, ..Setup::default() }).await;
-    for (path, status) in [("/readyz", 200), ("/health", 200), ("/metrics", 200), ("/v1/accounts", 404), ("/", 404)] {
+    for (path, status) in
+        [("/readyz", 200), ("/health", 200), ("/metrics", 200), ("/v1/accounts", 404), ("/", 404)]
+    {
         assert_eq!(served.get(path).await.status.as_u16(), status, "{path}");
     }
     assert!(served.operations.asked.lock().unwrap().is_empty());

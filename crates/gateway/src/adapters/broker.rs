@@ -36,7 +36,8 @@ impl Broker {
         let api_key = ApiKey::new(account.api_key.expose());
         let token = token.map(AccessToken::new);
         let token = tokio::sync::watch::Sender::new(token).subscribe();
-        let rest = KiteRest::following(&account.rest_url, api_key, token).map_err(|error| error.to_string())?;
+        let rest =
+            KiteRest::following(&account.rest_url, api_key, token).map_err(|error| error.to_string())?;
         Ok(rest.with_connector(self.connector.clone()))
     }
 
@@ -69,7 +70,9 @@ impl Broker {
         };
         loop {
             match dump.next().await {
-                Ok(Some(piece)) => into.write(piece).await.map_err(|error| NoDump::BrokenOff(error.to_string()))?,
+                Ok(Some(piece)) => {
+                    into.write(piece).await.map_err(|error| NoDump::BrokenOff(error.to_string()))?
+                }
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(NoDump::BrokenOff(format!("account {}: {error}", account.name))),
             }
@@ -109,13 +112,15 @@ impl DumpSource for Broker {
 impl KiteLogin for Broker {
     async fn exchange(&self, request: ExchangeRequest<'_>) -> Result<NewSession, LoginRefused> {
         let rest = self.rest(request.account, None).map_err(LoginRefused::Unreachable)?;
-        let session = rest.session().exchange(request.request_token.expose(), request.checksum.expose()).await;
+        let session =
+            rest.session().exchange(request.request_token.expose(), request.checksum.expose()).await;
         let session = session.map_err(|error| refused(&error))?;
         Ok(NewSession { access_token: Secret::new(session.access_token), user_id: session.profile.user_id })
     }
 
     async fn log_out(&self, account: &Account, access_token: &Secret) -> Result<(), LoginRefused> {
-        let rest = self.rest(account, Some(access_token.expose().to_owned())).map_err(LoginRefused::Unreachable)?;
+        let rest =
+            self.rest(account, Some(access_token.expose().to_owned())).map_err(LoginRefused::Unreachable)?;
         rest.session().logout().await.map(drop).map_err(|error| refused(&error))
     }
 }

@@ -25,7 +25,8 @@ pub(crate) async fn bind(settings: SimSettings) -> Result<(Simulator, Account), 
     };
     let simulator = Simulator::bind(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let address = simulator.addr();
-    let name = AccountName::new("sim").map_err(|problem| AccountError::Source(Problems(vec![problem.to_owned()])))?;
+    let name = AccountName::new("sim")
+        .map_err(|problem| AccountError::Source(Problems(vec![problem.to_owned()])))?;
     let account = Account {
         name,
         api_key: Secret::new(app_key),

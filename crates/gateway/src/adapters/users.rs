@@ -17,7 +17,8 @@ impl FetchJson for UserService {
         let authority = uri.authority().ok_or("its address has no host")?.clone();
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let stream = self.0.connect(&Endpoint { host, port, tls }).await.map_err(|error| error.to_string())?;
+        let stream =
+            self.0.connect(&Endpoint { host, port, tls }).await.map_err(|error| error.to_string())?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use account_pool::Account;
 use exchange_calendar::Calendar;
 use feed_recorder::{RecorderMetrics, RecorderStatus};
-use account_pool::Account;
 use kite_client::{FrameTap, RateCollapseAction, SocketConfig, TickerConfig};
 use market_model::Clock;
-use sql_store::lease::LeaseConfig;
 use redis_fanout::{LastValuesConfig, RedisMetrics, RedisSink};
 use resilience::{BackoffConfig, RestartPolicy, Stage, StageId, Supervisor, TaskExit, TaskSpec};
+use sql_store::lease::LeaseConfig;
 use tick_pipeline::{
     BatchConfig, EnrichmentConfig, EquityTopics, PipelineConfig, QueueConfig, SinkMetrics, SinkQueue,
     SnapshotSink, run_sink,

@@ -6,8 +6,7 @@ use serde_json::Value;
 const WIDEST: usize = 60;
 
 /// Columns that say which row it is.
-const FIRST: [&str; 8] =
-    ["id", "name", "account", "exchange", "tradingsymbol", "strike", "wish", "step"];
+const FIRST: [&str; 8] = ["id", "name", "account", "exchange", "tradingsymbol", "strike", "wish", "step"];
 
 /// `value` as text, ending with a line feed.
 pub fn render(value: &Value) -> String {
@@ -17,8 +16,9 @@ pub fn render(value: &Value) -> String {
         Value::Object(object) => {
             // A list inside an object with its totals is what one looks for.
             let mut text = String::new();
-            let (lists, plain): (Vec<_>, Vec<_>) =
-                object.iter().partition(|(_, value)| value.as_array().is_some_and(|rows| rows.iter().any(Value::is_object)));
+            let (lists, plain): (Vec<_>, Vec<_>) = object.iter().partition(|(_, value)| {
+                value.as_array().is_some_and(|rows| rows.iter().any(Value::is_object))
+            });
             let width = plain.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
             for (name, value) in plain {
                 text.push_str(&format!("{name:width$}  {}\n", cell(value)));

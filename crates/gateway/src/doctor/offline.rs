@@ -65,7 +65,9 @@ fn accounts(diagnosis: &mut Diagnosis, config: &Config) {
             }
         };
         match state {
-            Some(state) if state.is_usable() => diagnosis.good("accounts", format!("{name}: its access token is kept")),
+            Some(state) if state.is_usable() => {
+                diagnosis.good("accounts", format!("{name}: its access token is kept"))
+            }
             Some(_) => diagnosis.bad(
                 "accounts",
                 format!("{name}: its kept access token has expired, tokens die at 06:00 in India"),

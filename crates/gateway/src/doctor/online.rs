@@ -32,7 +32,11 @@ fn database(diagnosis: &mut Diagnosis, status: &Value) {
             "the feed goes on; wishes, accounts and leases cannot change until it answers again",
         ),
         (None, Some(why)) => {
-            diagnosis.bad("database", format!("refuses writes: {why}"), "make room or let the primary take over");
+            diagnosis.bad(
+                "database",
+                format!("refuses writes: {why}"),
+                "make room or let the primary take over",
+            );
         }
         (None, None) => diagnosis.good("database", "answers"),
     }
@@ -58,7 +62,11 @@ fn instruments(diagnosis: &mut Diagnosis, list: &Value) {
 fn accounts(diagnosis: &mut Diagnosis, accounts: &Value) {
     let accounts = rows(accounts);
     if accounts.is_empty() {
-        return diagnosis.bad("accounts", "there is none", "`accounts add`, or KITE_API_KEY, or KITE_ACCOUNTS_FILE");
+        return diagnosis.bad(
+            "accounts",
+            "there is none",
+            "`accounts add`, or KITE_API_KEY, or KITE_ACCOUNTS_FILE",
+        );
     }
     for account in accounts {
         let name = text(&account["name"]);
@@ -83,7 +91,11 @@ fn accounts(diagnosis: &mut Diagnosis, accounts: &Value) {
             ),
         }
         if let Some(why) = account["lost_because"].as_str().filter(|why| !why.contains("token")) {
-            diagnosis.bad("accounts", format!("{name}: is not used, {why}"), "its instruments went to other accounts");
+            diagnosis.bad(
+                "accounts",
+                format!("{name}: is not used, {why}"),
+                "its instruments went to other accounts",
+            );
         }
     }
 }
@@ -127,7 +139,11 @@ fn wishes(diagnosis: &mut Diagnosis, subscriptions: &Value) {
         diagnosis.bad("subscriptions", "nothing is wanted", "`subscriptions add NIFTY:2:20:full`");
     }
     if let Some(failure) = subscriptions["store_failure"].as_str() {
-        diagnosis.note("subscriptions", format!("wishes cannot be read again: {failure}"), "those known stay");
+        diagnosis.note(
+            "subscriptions",
+            format!("wishes cannot be read again: {failure}"),
+            "those known stay",
+        );
     }
     for line in rows(&subscriptions["unmet"]) {
         diagnosis.note("subscriptions", text(&line), "mend the wish or take it back");
@@ -187,7 +203,10 @@ fn connections(diagnosis: &mut Diagnosis, connections: &Value) {
                         "illiquid, suspended, or lost by the broker; `accounts reconnect` subscribes again",
                     );
                 } else {
-                    diagnosis.good("connections", format!("{name}: stands, {} instruments", connection["instruments"]));
+                    diagnosis.good(
+                        "connections",
+                        format!("{name}: stands, {} instruments", connection["instruments"]),
+                    );
                 }
             }
             state => diagnosis.bad(
@@ -206,12 +225,18 @@ fn ticks(diagnosis: &mut Diagnosis, before: &Value, after: &Value, is_quiet: boo
     let came = sum(after).saturating_sub(sum(before));
     match (came, is_quiet) {
         (0, true) => diagnosis.note("ticks", "none came while this looked, as is usual outside hours", ""),
-        (0, false) => diagnosis.bad("ticks", "none came while this looked", "the first bad step above is why"),
+        (0, false) => {
+            diagnosis.bad("ticks", "none came while this looked", "the first bad step above is why")
+        }
         (came, _) => diagnosis.good("ticks", format!("{came} came while this looked")),
     }
     if after["conservation"]["balanced"] == false {
         let unbalanced = text(&after["conservation"]["unbalanced"]);
-        diagnosis.bad("ticks", format!("not all are accounted for: {unbalanced}"), "this is a bug, please report it");
+        diagnosis.bad(
+            "ticks",
+            format!("not all are accounted for: {unbalanced}"),
+            "this is a bug, please report it",
+        );
     }
 }
 
@@ -220,7 +245,11 @@ fn sinks(diagnosis: &mut Diagnosis, report: &Value) {
         let (name, state) = (text(&sink["name"]), text(&sink["state"]));
         let dropped = sink["dropped"].as_u64().unwrap_or(0) + sink["failed"].as_u64().unwrap_or(0);
         if state != "up" {
-            diagnosis.bad("sinks", format!("{name}: {state}"), "is it running, and is REDIS_URL right? the feed goes on");
+            diagnosis.bad(
+                "sinks",
+                format!("{name}: {state}"),
+                "is it running, and is REDIS_URL right? the feed goes on",
+            );
         } else if dropped > 0 {
             diagnosis.note("sinks", format!("{name}: takes batches, {dropped} did not reach it so far"), "");
         } else {
@@ -280,7 +309,8 @@ mod tests {
         change(&mut after);
         let mut diagnosis = Diagnosis::default();
         examine(&mut diagnosis, &before, &after, None);
-        let found = diagnosis.findings.iter().find(|finding| finding.step == step && finding.found.contains(says));
+        let found =
+            diagnosis.findings.iter().find(|finding| finding.step == step && finding.found.contains(says));
         assert!(found.is_some(), "no `{says}` in\n{}", diagnosis.lines());
     }
 
@@ -296,13 +326,29 @@ mod tests {
     #[test]
     fn each_broken_step_is_named() {
         check(|report| report["database"]["down"] = json!("no route"), "database", "is down: no route");
-        check(|report| report["accounts"][0]["token"] = json!("refused"), "accounts", "main: its access token is refused");
+        check(
+            |report| report["accounts"][0]["token"] = json!("refused"),
+            "accounts",
+            "main: its access token is refused",
+        );
         check(|report| report["accounts"] = json!([]), "accounts", "there is none");
-        check(|report| report["accounts"][0]["streamed_here"] = json!(false), "leases", "nobody streams it yet");
+        check(
+            |report| report["accounts"][0]["streamed_here"] = json!(false),
+            "leases",
+            "nobody streams it yet",
+        );
         check(|report| report["subscriptions"]["wanted"] = json!(0), "subscriptions", "nothing is wanted");
-        check(|report| report["subscriptions"]["refusals"] = json!(["wish `a`: 3 of 9"]), "capacity", "wish `a`");
+        check(
+            |report| report["subscriptions"]["refusals"] = json!(["wish `a`: 3 of 9"]),
+            "capacity",
+            "wish `a`",
+        );
         check(|report| report["sessions"]["NSE"] = json!("closed"), "hours", "no exchange trades");
-        check(|report| report["connections"][0]["state"] = json!("waiting"), "connections", "main/0: waiting");
+        check(
+            |report| report["connections"][0]["state"] = json!("waiting"),
+            "connections",
+            "main/0: waiting",
+        );
         check(|report| report["connections"][0]["ticks"] = json!(5), "ticks", "none came");
         check(|report| report["sinks"][0]["state"] = json!("circuit open"), "sinks", "redis: circuit open");
         check(|report| report["instrument_list"]["listed"] = json!(0), "instruments", "there are none");

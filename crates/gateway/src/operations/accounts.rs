@@ -27,11 +27,15 @@ impl Parts {
         }
         let simulated = self.directory.accounts().first().map(|account| account.simulated);
         if simulated.is_some_and(|simulated| simulated != new.simulated) {
-            let problem = "live and simulated accounts are not mixed in one gateway; start one with this account alone";
+            let problem =
+                "live and simulated accounts are not mixed in one gateway; start one with this account alone";
             return Err(input(problem.to_owned()));
         }
         let book = self.book.as_ref().ok_or_else(|| {
-            input("accounts in the database need a master key: set GATEWAY_MASTER_KEY and start again".to_owned())
+            input(
+                "accounts in the database need a master key: set GATEWAY_MASTER_KEY and start again"
+                    .to_owned(),
+            )
         })?;
         let url = |given: Option<String>, usual: &str, schemes: [&str; 2], name: &str| {
             let url = given.unwrap_or_else(|| usual.to_owned());
@@ -79,7 +83,8 @@ impl Parts {
         };
         let book = self.book.as_ref().ok_or_else(not_ours)?;
         let stored = book.accounts().await.map_err(of_account)?;
-        let stored = stored.iter().find(|stored| stored.account.name.as_str() == name).ok_or_else(not_ours)?;
+        let stored =
+            stored.iter().find(|stored| stored.account.name.as_str() == name).ok_or_else(not_ours)?;
         book.remove(&account.name, stored.version).await.map_err(of_account)?;
         info!(account = name, "account taken out");
         self.reload.now();
@@ -102,8 +107,7 @@ impl Parts {
     }
 
     pub(super) async fn hand_over(&self, name: &str, access_token: &str) -> Result<(), ControlError> {
-        let account =
-            self.account(name).map_err(|_| ControlError::UnknownAccount(name.to_owned()))?;
+        let account = self.account(name).map_err(|_| ControlError::UnknownAccount(name.to_owned()))?;
         let taken = self.keeper.take(&account, Secret::new(access_token)).await;
         let generation = taken.map_err(|_| ControlError::BadToken)?;
         info!(account = name, generation = generation.0, "access token handed over");

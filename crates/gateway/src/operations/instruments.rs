@@ -21,15 +21,25 @@ impl Parts {
     }
 
     /// The instrument that `symbol` names today.
-    pub(super) fn listed<'l>(&self, listing: &'l Listing, symbol: &str) -> Result<&'l Instrument, OperationError> {
+    pub(super) fn listed<'l>(
+        &self,
+        listing: &'l Listing,
+        symbol: &str,
+    ) -> Result<&'l Instrument, OperationError> {
         let found = match symbol.parse().map(InstrumentToken) {
             Ok(token) => listing.by_token(token),
             Err(_) => listing.find(symbol),
         };
-        found.ok_or_else(|| OperationError::NotFound(format!("nothing is listed as `{symbol}` on {}", listing.day())))
+        found.ok_or_else(|| {
+            OperationError::NotFound(format!("nothing is listed as `{symbol}` on {}", listing.day()))
+        })
     }
 
-    pub(super) async fn instrument(&self, symbol: &str, as_of: Option<&str>) -> Result<Value, OperationError> {
+    pub(super) async fn instrument(
+        &self,
+        symbol: &str,
+        as_of: Option<&str>,
+    ) -> Result<Value, OperationError> {
         let listing = self.registry.current();
         let Some(day) = as_of else {
             return Ok(row(&listing, self.listed(&listing, symbol)?));
@@ -74,15 +84,16 @@ impl Parts {
                 .map(|expiry| expiry.date)
                 .ok_or_else(|| OperationError::NotFound(format!("`{name}` has no options")))?,
         };
-        let chain = listing
-            .chain(id, expiry)
-            .ok_or_else(|| OperationError::NotFound(format!("`{name}` has no options that end on {expiry}")))?;
+        let chain = listing.chain(id, expiry).ok_or_else(|| {
+            OperationError::NotFound(format!("`{name}` has no options that end on {expiry}"))
+        })?;
         let catalog = listing.catalog();
         let underlying = catalog.underlying(id);
         let price = underlying.spot.iter().chain(&underlying.futures).find_map(|slot| {
             self.latest.get(catalog.get(*slot).token).map(|value| value.snapshot.tick.last_price)
         });
-        let ladder = price.and_then(|price| listing.around(id, expiry, price, around.unwrap_or(MOST_STRIKES)));
+        let ladder =
+            price.and_then(|price| listing.around(id, expiry, price, around.unwrap_or(MOST_STRIKES)));
         let rows = match (&ladder, around) {
             (Some(ladder), _) => ladder.rows,
             (None, None) => &chain.rows[..],
@@ -111,15 +122,15 @@ impl Parts {
     pub(super) fn instrument_changes(&self) -> Value {
         let status = self.registry.status();
         let report = status.morning.or(status.latest);
-        report.map_or_else(|| json!({ "story": "no dump has come since the start" }), |report| changes(&report))
+        report
+            .map_or_else(|| json!({ "story": "no dump has come since the start" }), |report| changes(&report))
     }
 
     pub(super) async fn refresh_instruments(&self) -> Result<Value, OperationError> {
-        let report: Arc<DiffReport> = self
-            .registry
-            .refresh()
-            .await
-            .map_err(|error| OperationError::Refused(format!("the last good instruments stay: {error}")))?;
+        let report: Arc<DiffReport> =
+            self.registry.refresh().await.map_err(|error| {
+                OperationError::Refused(format!("the last good instruments stay: {error}"))
+            })?;
         Ok(changes(&report))
     }
 }
@@ -143,7 +154,9 @@ fn row(listing: &Listing, instrument: &Instrument) -> Value {
         _ => ("OTHER", None),
     };
     let catalog = listing.catalog();
-    let slot = catalog.slot(instrument.token).filter(|slot| catalog.get(*slot).tradingsymbol == instrument.tradingsymbol);
+    let slot = catalog
+        .slot(instrument.token)
+        .filter(|slot| catalog.get(*slot).tradingsymbol == instrument.tradingsymbol);
     json!({
         "instrument_token": instrument.token.0,
         "exchange": instrument.exchange.as_str(),

@@ -63,11 +63,13 @@ impl Parts {
         let instrument = self.listed(&listing, symbol)?;
         let report = self.control.report().borrow().clone();
         let explanation = report.and_then(|report| report.plan.explain(instrument.token));
-        let explanation = explanation
-            .ok_or_else(|| OperationError::NotFound(format!("nobody wants `{}`", instrument.tradingsymbol)))?;
-        let wishes = explanation.wishes.iter().map(|(id, text, owner)| {
-            json!({ "wish": id.as_str(), "text": text, "owner": &**owner })
-        });
+        let explanation = explanation.ok_or_else(|| {
+            OperationError::NotFound(format!("nobody wants `{}`", instrument.tradingsymbol))
+        })?;
+        let wishes = explanation
+            .wishes
+            .iter()
+            .map(|(id, text, owner)| json!({ "wish": id.as_str(), "text": text, "owner": &**owner }));
         Ok(json!({
             "instrument_token": explanation.token.0,
             "tradingsymbol": &*explanation.tradingsymbol,

@@ -2,9 +2,7 @@
 
 use gateway_api::{OperationError, WishBody};
 use serde_json::{Value, json};
-use subscription_store::{
-    AccountPreference, Priority, SubscriptionStore, What, Wish, WishId, WishSpec,
-};
+use subscription_store::{AccountPreference, Priority, SubscriptionStore, What, Wish, WishId, WishSpec};
 
 use super::{Parts, of_wish};
 
@@ -97,9 +95,10 @@ impl Parts {
             }
             What::Ladder(ladder) => match listing.underlying(&ladder.underlying) {
                 Some(_) => Ok(()),
-                None => {
-                    Err(OperationError::NotFound(format!("there is no underlying `{}` today", ladder.underlying)))
-                }
+                None => Err(OperationError::NotFound(format!(
+                    "there is no underlying `{}` today",
+                    ladder.underlying
+                ))),
             },
             What::Exchange { .. } => Ok(()),
         }

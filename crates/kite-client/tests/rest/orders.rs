@@ -6,9 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kite_client::{Delivery, RestConfig, RestError};
-use kite_wire::api::{
-    CancelOrder, GetProfile, GetSips, GttLeg, GttSpec, ModifyOrder, PlaceGtt, PlaceOrder,
-};
+use kite_wire::api::{CancelOrder, GetProfile, GetSips, GttLeg, GttSpec, ModifyOrder, PlaceGtt, PlaceOrder};
 use kite_wire::rest::Placed;
 use kite_wire::{GttType, OrderType, Product, TransactionType, Variety};
 use market_model::{Exchange, Price};
