@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use feed_control::testing::{SampleMarket, SetQuotes};
 use feed_control::{
-    AccountSlot, AccountState, Assignments, Footing, LadderConfig, Plan, Resolver, SwitchConfig, Switchboard, plan,
+    AccountSlot, AccountState, Assignments, Footing, LadderConfig, Plan, Resolver, SwitchConfig, Switchboard,
+    plan,
 };
 use jiff::civil::date;
 use market_model::{InstrumentToken, UnixNanos};
@@ -55,9 +56,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("resolve, new catalog: {cold:?}");
     let warm = median(|| drop(resolver.resolve(&wishes, &catalog, &quotes, now)));
     println!("resolve, same catalog: {warm:?}");
-    println!("look whether a ladder has to move: {:?}", median(|| {
-        let _ = resolver.outdated(&desired, &quotes, now);
-    }));
+    println!(
+        "look whether a ladder has to move: {:?}",
+        median(|| {
+            let _ = resolver.outdated(&desired, &quotes, now);
+        })
+    );
 
     for capacity in [9000, 15_000] {
         let accounts = NAMES[..3].iter().map(|name| AccountSlot::ready(name, capacity)).collect::<Vec<_>>();
@@ -72,9 +76,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("assignments of a plan: {:?}", median(|| drop(first.assignments())));
         let footing = Footing::new(before.clone(), resolver.ladders());
         println!("kept: {} bytes, {:?}", footing.encode().len(), median(|| drop(footing.encode())));
-        println!("commands of a first plan: {:?}", median(|| {
-            drop(Switchboard::new(SwitchConfig::default()).follow(&first, tokio::time::Instant::now()));
-        }));
+        println!(
+            "commands of a first plan: {:?}",
+            median(|| {
+                drop(Switchboard::new(SwitchConfig::default()).follow(&first, tokio::time::Instant::now()));
+            })
+        );
 
         let mut lost = accounts.clone();
         lost[1].state = AccountState::Lost("its token was refused".into());

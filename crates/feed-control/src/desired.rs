@@ -212,7 +212,9 @@ impl Desired {
 impl fmt::Display for UnmetReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownSymbol { exchange, symbol } => write!(f, "{exchange} does not list `{symbol}` today"),
+            Self::UnknownSymbol { exchange, symbol } => {
+                write!(f, "{exchange} does not list `{symbol}` today")
+            }
             Self::EmptyExchange { exchange } => write!(f, "{exchange} lists nothing today"),
             Self::Expired { name, on } => write!(f, "`{name}` ended on {on}"),
             Self::UnknownUnderlying { name } => write!(f, "there is no underlying `{name}` today"),

@@ -185,13 +185,10 @@ mod tests {
     use super::*;
 
     fn any_footing() -> impl Strategy<Value = Footing> {
-        let home = (0u16..3, 0usize..6, prop::option::of((0u16..3, 0usize..6))).prop_map(
-            |(account, why, moved)| Home {
-                account,
-                why: WHYS[why],
-                moved: moved.map(|(from, cause)| (from, CAUSES[cause])),
-            },
-        );
+        let home =
+            (0u16..3, 0usize..6, prop::option::of((0u16..3, 0usize..6))).prop_map(|(account, why, moved)| {
+                Home { account, why: WHYS[why], moved: moved.map(|(from, cause)| (from, CAUSES[cause])) }
+            });
         let homes = prop::collection::btree_map(any::<u32>(), home, 0..200);
         let centre = ("[A-Z]{1,10}", 0i32..4000, 0i64..i64::MAX).prop_map(|(name, day, raw)| {
             let expiry = date(2026, 1, 1).checked_add(jiff::Span::new().days(day)).unwrap();

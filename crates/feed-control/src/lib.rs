@@ -48,7 +48,9 @@ mod sync;
 pub mod testing;
 
 pub use account::{AccountSlot, AccountState};
-pub use control::{ControlEnd, ControlHandle, ControlReport, FeedControl, FeedControlConfig, FeedControlInputs};
+pub use control::{
+    ControlEnd, ControlHandle, ControlReport, FeedControl, FeedControlConfig, FeedControlInputs,
+};
 pub use desired::{Desired, LadderStanding, Unmet, UnmetReason, Wanted};
 pub use error::FeedControlError;
 pub use footing::Footing;

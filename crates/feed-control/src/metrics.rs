@@ -1,6 +1,8 @@
 //! What is counted and measured, as handles on a recorder we are given.
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, NoopRecorder, Recorder, Unit};
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, NoopRecorder, Recorder, Unit,
+};
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
@@ -98,7 +100,10 @@ impl FeedControlMetrics {
             duration: recorder.register_histogram(&Key::from_name(seconds), &METADATA),
             moved: counter("feed_tokens_moved_total", "Instruments that changed their account"),
             ladder_moves: counter("feed_ladder_moves_total", "Moves of a ladder's centre"),
-            store_failures: counter("wish_store_failures_total", "Failed reads and writes of wishes and plans"),
+            store_failures: counter(
+                "wish_store_failures_total",
+                "Failed reads and writes of wishes and plans",
+            ),
         }
     }
 

@@ -7,9 +7,7 @@ use market_model::UnderlyingId;
 use rustc_hash::FxHashMap;
 
 use crate::desired::{Desired, Pinned, Wanted};
-use crate::plan::{
-    AccountLoad, Assignments, Home, MoveCause, Placement, Plan, PlanChanges, RefusedWhy, Why,
-};
+use crate::plan::{AccountLoad, Assignments, Home, MoveCause, Placement, Plan, PlanChanges, RefusedWhy, Why};
 use crate::{AccountSlot, AccountState};
 
 /// A plan in the making. Sums over instruments are over those in `spots`, in the order of what is wanted.
@@ -60,7 +58,8 @@ impl<'a> Placer<'a> {
 
     /// What has an account that is still usable stays there.
     fn keep(&mut self, before: &Assignments) {
-        let find = |name: &Arc<str>| self.names.iter().position(|known| known == name).unwrap_or_default() as u16;
+        let find =
+            |name: &Arc<str>| self.names.iter().position(|known| known == name).unwrap_or_default() as u16;
         let renumbered: Vec<u16> = before.names.iter().map(find).collect();
         let mut homes = before.homes.iter().peekable();
         for (wanted, spot) in self.desired.wanted.iter().zip(&mut self.spots) {
@@ -182,7 +181,8 @@ impl<'a> Placer<'a> {
             }
             return;
         }
-        let leaving = (0u16..).zip(&self.accounts).filter(|(_, load)| load.slot.state == AccountState::Draining);
+        let leaving =
+            (0u16..).zip(&self.accounts).filter(|(_, load)| load.slot.state == AccountState::Draining);
         let mut leaving: Vec<usize> = leaving.flat_map(|(account, _)| self.on(account)).collect();
         leaving.retain(|&at| !matches!(self.wanted(at).account, Pinned::Only(_)));
         leaving.sort_unstable_by_key(|&at| (Reverse(self.wanted(at).priority), self.wanted(at).group, at));
@@ -279,7 +279,11 @@ impl<'a> Placer<'a> {
                         Some(_) => self.changes.moved += 1,
                         None => self.changes.placed += 1,
                     }
-                    Placement::On(Home { account, why, moved: spot.moved.filter(|(from, _)| *from != account) })
+                    Placement::On(Home {
+                        account,
+                        why,
+                        moved: spot.moved.filter(|(from, _)| *from != account),
+                    })
                 }
                 None => {
                     self.changes.refused += 1;

@@ -269,7 +269,11 @@ impl Plan {
         let placement = match self.placements[at] {
             Placement::On(Home { account, why, moved }) => {
                 let name = |at: u16| self.names[usize::from(at)].clone();
-                Ok(Placed { account: name(account), why, moved: moved.map(|(from, cause)| (name(from), cause)) })
+                Ok(Placed {
+                    account: name(account),
+                    why,
+                    moved: moved.map(|(from, cause)| (name(from), cause)),
+                })
             }
             Placement::Refused(why) => Err(why),
         };

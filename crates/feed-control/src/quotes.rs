@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use market_model::{ExpiryChain, InstrumentCatalog, InstrumentSlot, InstrumentToken, Price, Underlying, UnixNanos};
+use market_model::{
+    ExpiryChain, InstrumentCatalog, InstrumentSlot, InstrumentToken, Price, Underlying, UnixNanos,
+};
 
 /// A price and when it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +60,15 @@ pub(crate) fn reference(
     if let Some(forward) = quotes.forward(underlying, chain).filter(|price| price.is_positive()) {
         return Some((forward, ReferenceSource::Forward));
     }
-    let seen = |slot: InstrumentSlot| {
-        quotes.last(catalog.get(slot).token).filter(|quote| quote.price.is_positive())
-    };
+    let seen =
+        |slot: InstrumentSlot| quotes.last(catalog.get(slot).token).filter(|quote| quote.price.is_positive());
     let fresh = |quote: &Quote| now.saturating_since(quote.at) <= stale_after;
     let spot = underlying.spot.and_then(seen);
     let future = chain.future.iter().chain(&underlying.futures).find_map(|slot| seen(*slot));
-    let (spot, future) =
-        (spot.map(|quote| (quote, ReferenceSource::Spot)), future.map(|quote| (quote, ReferenceSource::Future)));
+    let (spot, future) = (
+        spot.map(|quote| (quote, ReferenceSource::Spot)),
+        future.map(|quote| (quote, ReferenceSource::Future)),
+    );
     let best = [spot, future].into_iter().flatten().find(|(quote, _)| fresh(quote));
     // Of two equally old ones the spot, which comes last.
     let newest = || [future, spot].into_iter().flatten().max_by_key(|(quote, _)| quote.at);

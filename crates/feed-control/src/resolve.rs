@@ -175,7 +175,10 @@ impl<Q: Quotes> Resolving<'_, Q> {
     fn add_ladder(&mut self, number: u32, wish: &Wish, ladder: &Ladder) {
         let ids = self.index.get(&ladder.underlying).map_or(&[][..], Vec::as_slice);
         let on_exchange = |id: &&UnderlyingId| {
-            ladder.exchange.as_ref().is_none_or(|exchange| self.catalog.underlying(**id).exchange == *exchange)
+            ladder
+                .exchange
+                .as_ref()
+                .is_none_or(|exchange| self.catalog.underlying(**id).exchange == *exchange)
         };
         let Some(&id) = ids.iter().find(on_exchange) else {
             return self.unmet(wish, UnmetReason::UnknownUnderlying { name: ladder.underlying.clone() });

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use market_model::{
-    Exchange, Expiry, Instrument, InstrumentCatalog, InstrumentKind, InstrumentToken, OptionSide, Price, Segment,
-    SubscriptionSet, SubscriptionState, UnixNanos,
+    Exchange, Expiry, Instrument, InstrumentCatalog, InstrumentKind, InstrumentToken, OptionSide, Price,
+    Segment, SubscriptionSet, SubscriptionState, UnixNanos,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::time::Instant;

@@ -35,7 +35,8 @@ mod pgbouncer {
 async fn a_wish_nobody_can_read_does_not_hide_the_others() {
     static SPOIL: Statement =
         Statement::new("spoil", "update wishes set what = $1 where id = $2", &[Kind::Text, Kind::Text]);
-    let (store, database) = tested(Some(sql_store::testing::embedded().await), LIMITS).await.expect("embedded");
+    let (store, database) =
+        tested(Some(sql_store::testing::embedded().await), LIMITS).await.expect("embedded");
     let spec = WishSpec::parse("desk", "NIFTY:2w:20").unwrap();
     for name in ["a", "b"] {
         store.create(&WishId::new(name).unwrap(), &spec).await.unwrap();
@@ -51,7 +52,8 @@ async fn a_wish_nobody_can_read_does_not_hide_the_others() {
 #[tokio::test]
 async fn a_poll_is_one_statement_and_a_load_another_however_many_wishes() {
     let limits = WishLimits::default();
-    let (store, database) = tested(Some(sql_store::testing::embedded().await), limits).await.expect("embedded");
+    let (store, database) =
+        tested(Some(sql_store::testing::embedded().await), limits).await.expect("embedded");
     let spec = WishSpec::parse("desk", "NSE:INFY").unwrap();
     for number in 0..200 {
         store.create(&WishId::new(&format!("w{number}")).unwrap(), &spec).await.unwrap();
@@ -67,7 +69,8 @@ async fn a_poll_is_one_statement_and_a_load_another_however_many_wishes() {
 
 #[tokio::test]
 async fn a_database_that_is_gone_is_said_to_be() {
-    let (store, database) = tested(Some(sql_store::testing::embedded().await), LIMITS).await.expect("embedded");
+    let (store, database) =
+        tested(Some(sql_store::testing::embedded().await), LIMITS).await.expect("embedded");
     database.db.close().await;
     let error = store.generations().await.unwrap_err();
     assert!(matches!(&error, WishError::Unavailable { .. }) && !error.is_callers(), "{error}");

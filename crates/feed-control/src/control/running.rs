@@ -9,7 +9,8 @@ use crate::control::{Asked, ControlReport, FeedControl};
 use crate::pace::ReloadPace;
 use crate::plan::Assignments;
 use crate::{
-    Command, Desired, FeedLink, Footing, Outdated, Plan, PlanCause, Quotes, Resolver, StoreView, Switchboard, plan,
+    Command, Desired, FeedLink, Footing, Outdated, Plan, PlanCause, Quotes, Resolver, StoreView, Switchboard,
+    plan,
 };
 
 /// Lines of one kind in the log after one plan.
@@ -81,7 +82,8 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
 
     /// A loss is answered at once, with what is known to be wanted; anything else can wait for the next reload.
     pub(super) fn accounts_changed(&mut self) {
-        let lost = self.plan.as_ref().is_some_and(|plan| plan.has_lost(&self.control.inputs.accounts.borrow()));
+        let lost =
+            self.plan.as_ref().is_some_and(|plan| plan.has_lost(&self.control.inputs.accounts.borrow()));
         if lost {
             self.make(PlanCause::AccountLost, false);
         }
@@ -133,7 +135,9 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
     /// Takes over a plan that was kept by an earlier run or by another instance.
     fn adopt(&mut self) {
         let view = self.control.view.borrow();
-        let Some((generation, footing)) = view.as_ref().and_then(|view| view.footing.as_ref()) else { return };
+        let Some((generation, footing)) = view.as_ref().and_then(|view| view.footing.as_ref()) else {
+            return;
+        };
         if *generation > self.adopted {
             self.adopted = *generation;
             self.before = footing.assignments.clone();
@@ -145,6 +149,10 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
     /// Plans and tells the tickers. Without `resolve` what is wanted is taken as it was.
     fn make(&mut self, cause: PlanCause, resolve: bool) {
         if !self.is_ready() {
+            // The catalog asks again when it is there; a request that stayed due would never let the loop rest.
+            if resolve {
+                self.pace.ran(Instant::now());
+            }
             return;
         }
         let started = std::time::Instant::now();

@@ -77,7 +77,10 @@ fn check_sound(plan: &Plan, wants: &Wants) {
             (Placement::Refused(why), Pinned::Any | Pinned::Prefer(_)) => {
                 assert_eq!(*why, RefusedWhy::Capacity);
                 assert!(plan.accounts().iter().all(|load| load.room() == 0), "refused beside room");
-                assert!(least_carried.is_none_or(|least| wanted.priority.0 <= least), "the lesser is carried");
+                assert!(
+                    least_carried.is_none_or(|least| wanted.priority.0 <= least),
+                    "the lesser is carried"
+                );
             }
             _ => {}
         }
@@ -136,7 +139,8 @@ fn of_equals_the_healthy_accounts_keep_theirs_when_room_is_short() {
     assert_eq!((without.changes().kept, without.changes().moved, without.changes().refused), (60, 0, 30));
     // But what matters more is carried instead of what matters less.
     let mut ranked = wants.clone();
-    let on_a: Vec<u32> = homes(&first).into_iter().filter(|(_, home)| home == "a").map(|(token, _)| token).collect();
+    let on_a: Vec<u32> =
+        homes(&first).into_iter().filter(|(_, home)| home == "a").map(|(token, _)| token).collect();
     for token in on_a {
         ranked.get_mut(&token).unwrap().1 = 101;
     }

@@ -49,12 +49,24 @@ fn a_ladder_is_its_strikes_with_spot_and_futures() {
         "U0:1:1:full:nofutures",
         0,
         Some(1003.0),
-        &["U0", "U011-171000CE", "U011-171000PE", "U011-171010CE", "U011-171010PE", "U011-17990CE", "U011-17990PE"],
+        &[
+            "U0",
+            "U011-171000CE",
+            "U011-171000PE",
+            "U011-171010CE",
+            "U011-171010PE",
+            "U011-17990CE",
+            "U011-17990PE",
+        ],
         &[],
     );
-    check("U0:1:0:full:calls", 0, Some(1007.0), &[
-        "U0", "U011-171010CE", "U011-17FUT", "U011-24FUT", "U012-01FUT", "U012-29FUT",
-    ], &[]);
+    check(
+        "U0:1:0:full:calls",
+        0,
+        Some(1007.0),
+        &["U0", "U011-171010CE", "U011-17FUT", "U011-24FUT", "U012-01FUT", "U012-29FUT"],
+        &[],
+    );
     // The one the ladder follows is there whatever is left out.
     check("U0:1:0:full:puts:nofutures:nospot", 0, Some(1000.0), &["U0", "U011-171000PE"], &[]);
     check("NFO/U0:0:5:ltp:nofutures", 0, None, &["U0"], &[]);
@@ -84,7 +96,13 @@ fn expiries_are_counted_by_their_cycle_and_roll() {
 #[test]
 fn what_cannot_be_met_is_named() {
     check("NSE:TCS,NSE:S1:ltp", 0, None, &["S1"], &["NSE does not list `TCS` today"]);
-    check("GOLD,MCX/U0", 0, None, &[], &["there is no underlying `GOLD` today", "there is no underlying `U0` today"]);
+    check(
+        "GOLD,MCX/U0",
+        0,
+        None,
+        &[],
+        &["there is no underlying `GOLD` today", "there is no underlying `U0` today"],
+    );
     check("BSE:*", 0, None, &[], &["BSE lists nothing today"]);
     check("NFO:U02026-11-171000CE", 1000, None, &[], &["`U02026-11-171000CE` ended on 2026-11-17"]);
     let waits = "the strikes of `U0` 2026-11-17 wait for a first price";
@@ -132,7 +150,10 @@ fn a_ladder_follows_the_freshest_price_there_is() {
     let mut resolver = Resolver::new(LadderConfig::default());
     let mut centre = |quotes: &Either, now| {
         let standing = resolver.resolve(&wishes("U0:1:2"), &catalog, quotes, at(now));
-        standing.ladders().first().map(|ladder| (ladder.centre.to_f64(), ladder.price.map(|(_, source)| source)))
+        standing
+            .ladders()
+            .first()
+            .map(|ladder| (ladder.centre.to_f64(), ladder.price.map(|(_, source)| source)))
     };
     assert_eq!(centre(&quotes, 0), None);
     quotes.0.set(0, 1000.0, at(0));
@@ -142,7 +163,10 @@ fn a_ladder_follows_the_freshest_price_there_is() {
     assert_eq!(centre(&quotes, 10), Some((1000.0, Some(ReferenceSource::Spot))));
     assert_eq!(centre(&quotes, 75), Some((1050.0, Some(ReferenceSource::Future))));
     assert_eq!(centre(&quotes, 500), Some((1050.0, Some(ReferenceSource::Future))), "old, but the newest");
-    assert_eq!(centre(&Either(SetQuotes::default(), Some(1080.0)), 500), Some((1080.0, Some(ReferenceSource::Forward))));
+    assert_eq!(
+        centre(&Either(SetQuotes::default(), Some(1080.0)), 500),
+        Some((1080.0, Some(ReferenceSource::Forward)))
+    );
     assert_eq!(centre(&Either::default(), 501), Some((1080.0, None)), "it stays where it stood");
 }
 

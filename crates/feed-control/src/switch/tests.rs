@@ -19,7 +19,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let day = (date(2026, 11, 24), UnixNanos::from_secs(1000));
-        let market = SampleMarket { underlyings: 2, strikes: 41, expiries: vec![day], futures: false, shares: 4 };
+        let market =
+            SampleMarket { underlyings: 2, strikes: 41, expiries: vec![day], futures: false, shares: 4 };
         let quotes = SetQuotes::default();
         quotes.set(0, 1000.0, UnixNanos::from_secs(0));
         Self {
@@ -65,7 +66,10 @@ impl Bench {
 }
 
 fn two(a: AccountState, b: AccountState) -> [AccountSlot; 2] {
-    [AccountSlot { state: a, ..AccountSlot::ready("a", 100) }, AccountSlot { state: b, ..AccountSlot::ready("b", 100) }]
+    [
+        AccountSlot { state: a, ..AccountSlot::ready("a", 100) },
+        AccountSlot { state: b, ..AccountSlot::ready("b", 100) },
+    ]
 }
 
 use AccountState::{Draining, Lost, Ready};
@@ -114,7 +118,7 @@ async fn a_ladder_gains_before_it_drops() {
     assert_eq!((bench.told(), bench.board.leaving()), ([23, 0], 0));
     // What is dropped for good waits for nobody.
     bench.follow("NSE:S0", &two(Ready, Ready));
-    assert_eq!(bench.told(), [0, 1]);
+    assert_eq!(bench.told(), [1, 0]);
 }
 
 #[tokio::test(start_paused = true)]
