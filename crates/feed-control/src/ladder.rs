@@ -199,7 +199,7 @@ mod tests {
             let centre = rows[window.start + 10].strike;
             assert!(centre.abs_diff(price) <= Price::from_paise(6_250).raw().unsigned_abs());
         }
-        assert_eq!(ladders.moves(), 15, "75,000 in steps of 5,000, each once");
+        assert_eq!(ladders.moves(), 14, "at 6,251 and every 5,000 from there, each once");
     }
 
     #[test]

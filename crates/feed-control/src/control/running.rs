@@ -149,6 +149,10 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
     /// Plans and tells the tickers. Without `resolve` what is wanted is taken as it was.
     fn make(&mut self, cause: PlanCause, resolve: bool) {
         if !self.is_ready() {
+            // The catalog asks again when it is there; a request that stayed due would never let the loop rest.
+            if resolve {
+                self.pace.ran(Instant::now());
+            }
             return;
         }
         let started = std::time::Instant::now();

@@ -118,7 +118,7 @@ async fn a_ladder_gains_before_it_drops() {
     assert_eq!((bench.told(), bench.board.leaving()), ([23, 0], 0));
     // What is dropped for good waits for nobody.
     bench.follow("NSE:S0", &two(Ready, Ready));
-    assert_eq!(bench.told(), [0, 1]);
+    assert_eq!(bench.told(), [1, 0]);
 }
 
 #[tokio::test(start_paused = true)]
