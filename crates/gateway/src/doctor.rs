@@ -68,14 +68,14 @@ pub async fn examine(env: &dyn Env, file: Option<&Path>) -> Diagnosis {
     let client = ApiClient::new(config.listen, config.api_key.clone());
     match look(&client).await {
         Ok((before, after, instances)) => {
-            online::examine(&mut diagnosis, &before, &after, instances.as_ref())
+            online::examine(&mut diagnosis, &before, &after, instances.as_ref());
         }
         Err(error @ CallError::Unreachable { .. }) => {
             diagnosis.bad("gateway", error.to_string(), "start it; what follows was found without it");
             offline::examine(&mut diagnosis, &config).await;
         }
         Err(error) => {
-            diagnosis.bad("gateway", error.to_string(), "look whether GATEWAY_API_KEY is the same here")
+            diagnosis.bad("gateway", error.to_string(), "look whether GATEWAY_API_KEY is the same here");
         }
     }
     diagnosis

@@ -100,7 +100,7 @@ impl TokenKeeper {
         match tokio::task::spawn_blocking(move || files.read(&wanted)).await {
             Ok(Ok(Some(kept))) => match self.board.hand_over(name, kept.token, Some(kept.obtained)) {
                 Ok(generation) => {
-                    info!(account = name, generation = generation.0, "access token found in its file")
+                    info!(account = name, generation = generation.0, "access token found in its file");
                 }
                 Err(error) => warn!(account = name, %error, "the kept access token is not used"),
             },
@@ -134,7 +134,7 @@ impl TokenKeeper {
         match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(account = name, %error, "the access token is not kept for the next start")
+                warn!(account = name, %error, "the access token is not kept for the next start");
             }
             Err(error) => warn!(account = name, %error, "the access token is not kept for the next start"),
         }

@@ -136,10 +136,10 @@ impl Found<'_> {
             if unmet == usize::MAX {
                 continue;
             }
-            if unmet == 0 {
-                if let Some(spot) = unit.spot {
-                    self.add(spot, fit);
-                }
+            if unmet == 0
+                && let Some(spot) = unit.spot
+            {
+                self.add(spot, fit);
             }
             // Of what is only named, the first contracts are enough: they stand in the order of the answer.
             let wanted = match (unmet, fit) {

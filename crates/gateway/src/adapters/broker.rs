@@ -71,7 +71,7 @@ impl Broker {
         loop {
             match dump.next().await {
                 Ok(Some(piece)) => {
-                    into.write(piece).await.map_err(|error| NoDump::BrokenOff(error.to_string()))?
+                    into.write(piece).await.map_err(|error| NoDump::BrokenOff(error.to_string()))?;
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(NoDump::BrokenOff(format!("account {}: {error}", account.name))),

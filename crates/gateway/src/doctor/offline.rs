@@ -66,7 +66,7 @@ fn accounts(diagnosis: &mut Diagnosis, config: &Config) {
         };
         match state {
             Some(state) if state.is_usable() => {
-                diagnosis.good("accounts", format!("{name}: its access token is kept"))
+                diagnosis.good("accounts", format!("{name}: its access token is kept"));
             }
             Some(_) => diagnosis.bad(
                 "accounts",

@@ -226,7 +226,7 @@ fn ticks(diagnosis: &mut Diagnosis, before: &Value, after: &Value, is_quiet: boo
     match (came, is_quiet) {
         (0, true) => diagnosis.note("ticks", "none came while this looked, as is usual outside hours", ""),
         (0, false) => {
-            diagnosis.bad("ticks", "none came while this looked", "the first bad step above is why")
+            diagnosis.bad("ticks", "none came while this looked", "the first bad step above is why");
         }
         (came, _) => diagnosis.good("ticks", format!("{came} came while this looked")),
     }

@@ -246,7 +246,8 @@ async fn tasks_come_and_go_while_it_runs_and_the_list_does_not_grow() {
     let (supervisor, stage) = supervisor();
     let (spawner, status) = (supervisor.spawner(), supervisor.status());
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(supervisor.run(shutdown.clone()));
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(supervisor.run(shutdown.clone()));
     for _ in 0..3 {
         let (begun, mut begins) = mpsc::channel(1);
         let task = spawner.spawn(TaskSpec::optional("feed/a", stage), on_failure(3), move |stop| {
@@ -266,7 +267,7 @@ async fn tasks_come_and_go_while_it_runs_and_the_list_does_not_grow() {
     assert_eq!(status.tasks().len(), 1);
     assert_eq!(status.tasks()[0].last_exit, Some(TaskExit::Cancelled));
     shutdown.cancel();
-    assert!(running.await.unwrap().is_clean());
+    assert!(running.join_next().await.unwrap().unwrap().is_clean());
     let late = spawner.spawn(TaskSpec::optional("late", stage), on_failure(1), until_cancelled);
     assert_eq!(late.unwrap_err(), NotSpawned);
 }
@@ -276,7 +277,8 @@ async fn a_retired_task_that_fails_is_not_started_again() {
     let (supervisor, stage) = supervisor();
     let (spawner, status) = (supervisor.spawner(), supervisor.status());
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(supervisor.run(shutdown.clone()));
+    let mut running = tokio::task::JoinSet::new();
+    running.spawn(supervisor.run(shutdown.clone()));
     let task = spawner.spawn(TaskSpec::optional("feed/a", stage), on_failure(3), |stop| async move {
         stop.cancelled().await;
         TaskExit::Failed("the socket did not close".into())
@@ -285,5 +287,5 @@ async fn a_retired_task_that_fails_is_not_started_again() {
     sleep(10 * SECOND).await;
     assert_eq!((status.tasks()[0].restarts, &status.tasks()[0].state), (0, &TaskState::Ended));
     shutdown.cancel();
-    running.await.unwrap();
+    running.join_next().await.unwrap().unwrap();
 }
