@@ -6,7 +6,9 @@ mod parts;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use account_pool::{LifeConfig, LoginConfig, LoginDesk, TokenBoard, TokenFiles};
+use account_pool::{
+    AccountPool, DayCounts, LoginConfig, PoolConfig, PoolParts, SqlAccountStore, TokenFiles, TokenKeeper,
+};
 use feed_control::{
     FeedControl, FeedControlConfig, FeedControlInputs, FeedControlMetrics, StoreSync, StoreSyncConfig,
 };
@@ -48,7 +50,7 @@ use crate::ownership::{GuardedSink, Speakers};
 use crate::sessions;
 use crate::standing::Standing;
 use crate::telemetry::Telemetry;
-use crate::tokens::TokenKeeper;
+use crate::tokens;
 
 /// A gateway that is wired and listens, and does nothing until [`Gateway::run`].
 pub struct Gateway {
@@ -94,16 +96,23 @@ impl Gateway {
         let accounts = directory.accounts();
         let sim = accounts.iter().any(|account| account.simulated);
 
-        // Tokens: how long each lives, and where it is kept.
-        let tokens = Arc::new(TokenBoard::new(clock.clone(), LifeConfig::default()));
-        let files = TokenFiles::within(&config.data_dir);
-        let keeper = Arc::new(TokenKeeper::new(tokens.clone(), files, book.clone(), clock.clone()));
+        // Tokens, limits and failover of accounts.
+        let mut keepers: Vec<Arc<dyn TokenKeeper>> = vec![Arc::new(TokenFiles::within(&config.data_dir))];
+        keepers.extend(book.clone().map(|book| book as Arc<dyn TokenKeeper>));
+        let login = LoginConfig { login_url: config.accounts.login_url.clone(), ..LoginConfig::default() };
+        let counts: Arc<dyn DayCounts> = Arc::new(SqlAccountStore::new(database.clone()));
+        let pool = Arc::new(AccountPool::new(
+            PoolConfig { login, ..PoolConfig::default() },
+            PoolParts { clock: clock.clone(), recorder: telemetry.recorder.clone(), counts, keepers },
+        ));
         supervisor.spawn(TaskSpec::optional("tokens", stages.support), restart(), {
-            let (tokens, keeper) = (tokens.clone(), keeper.clone());
+            let (pool, book) = (pool.clone(), book.clone());
             move |stop| {
-                let (tokens, keeper) = (tokens.clone(), keeper.clone());
+                let (pool, book) = (pool.clone(), book.clone());
                 async move {
-                    tokio::join!(tokens.run(stop.cancelled()), keeper.run(&stop));
+                    let board = pool.board().clone();
+                    tokio::join!(board.run(stop.cancelled()), tokens::follow(&pool, &book, &stop));
+                    pool.close().await;
                     TaskExit::Cancelled
                 }
             }
@@ -164,7 +173,7 @@ impl Gateway {
         });
 
         // Instruments: the day's dump, kept for every later question about that day.
-        let broker = Broker { directory: directory.clone(), tokens: tokens.clone(), connector };
+        let broker = Broker { pool: pool.clone(), connector };
         let (registry, requests) = Registry::new();
         let history = SqlHistory::new(database.clone());
         let refresher = Refresher::new(RefresherParts {
@@ -208,26 +217,21 @@ impl Gateway {
             data_dir: config.data_dir.clone(),
             clock: clock.clone(),
             ticker_metrics: TickerMetrics::register(&*telemetry.recorder),
-            tokens: tokens.clone(),
+            tokens: pool.board().clone(),
             held: held.clone(),
             streamed_until,
             speakers,
         });
         let recorder = telemetry.recorder.clone();
-        let account_recorder = telemetry.recorder.clone();
         let fleet = Fleet::new(FleetParts {
             directory: directory.clone(),
-            tokens: tokens.clone(),
-            keeper: keeper.clone(),
+            pool: pool.clone(),
             links: links.clone(),
             feed,
             fanout,
             spawner: supervisor.spawner(),
             stage: stages.sources,
             pipeline_metrics: Arc::new(move |name| PipelineMetrics::register(&*recorder, name)),
-            account_metrics: Arc::new(move |name| {
-                account_pool::AccountMetrics::register(&*account_recorder, name)
-            }),
             reload_every: config.accounts.reload_every,
             names,
             local,
@@ -282,7 +286,7 @@ impl Gateway {
             plan: handle.report(),
             wishes: sync_status,
             directory: directory.clone(),
-            tokens: tokens.clone(),
+            tokens: pool.board().clone(),
             slots,
             held,
             instance: instance.clone(),
@@ -296,12 +300,10 @@ impl Gateway {
             sessions: session_phases,
             recording,
         });
-        let login = LoginConfig { login_url: config.accounts.login_url.clone(), ..LoginConfig::default() };
         let commands = Arc::new(Commands::new(OperationParts {
             directory,
-            keeper,
+            pool,
             book,
-            desk: LoginDesk::new(login),
             broker,
             reload,
             roster,

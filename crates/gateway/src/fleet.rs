@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use account_pool::{Account, AccountDirectory, AccountMetrics, TokenBoard, TokenState};
+use account_pool::{Account, AccountDirectory, AccountPool, TokenState};
 use kite_client::ConnectionState;
 use resilience::{SpawnedTask, Spawner, StageId, TaskExit, TaskSpec};
 use tick_pipeline::{Fanout, PipelineMetrics};
@@ -17,7 +17,6 @@ use crate::build::restart;
 use crate::feed::{AccountFeed, FeedParts, FeedView, usable_token};
 use crate::link::Links;
 use crate::standing::{LocalAccount, LocalAccounts};
-use crate::tokens::TokenKeeper;
 
 /// How often tokens and connections are looked at. A lost token is told to the planner within this.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,15 +33,13 @@ pub(crate) struct Roster {
 /// What the task works with.
 pub(crate) struct FleetParts {
     pub(crate) directory: Arc<AccountDirectory>,
-    pub(crate) tokens: Arc<TokenBoard>,
-    pub(crate) keeper: Arc<TokenKeeper>,
+    pub(crate) pool: Arc<AccountPool>,
     pub(crate) links: Arc<Links>,
     pub(crate) feed: Arc<FeedParts>,
     pub(crate) fanout: Fanout,
     pub(crate) spawner: Spawner,
     pub(crate) stage: StageId,
     pub(crate) pipeline_metrics: Arc<dyn Fn(&str) -> PipelineMetrics + Send + Sync>,
-    pub(crate) account_metrics: Arc<dyn Fn(&str) -> AccountMetrics + Send + Sync>,
     /// How often the sources are read again.
     pub(crate) reload_every: Duration,
     /// What there is to lease.
@@ -140,7 +137,15 @@ impl Fleet {
     /// A feed for every account that has none, none for those that are gone.
     async fn follow_directory(&mut self) {
         let accounts = self.parts.directory.accounts();
-        self.parts.keeper.follow(accounts.clone());
+        let before = self.parts.pool.accounts().len();
+        if let Err(error) = self.parts.pool.set_accounts(&accounts) {
+            warn!(%error, "a configured access token is not used");
+        }
+        if accounts.len() > before {
+            for problem in self.parts.pool.restore().await {
+                warn!(problem, "a kept access token is not used");
+            }
+        }
         let wanted: Vec<&Account> = accounts.iter().filter(|account| account.enabled).collect();
         let known = |name: &str| wanted.iter().find(|account| account.name.as_str() == name);
         let gone: Vec<Arc<str>> = self
@@ -154,16 +159,12 @@ impl Fleet {
                 feed.task.retire();
             }
             if known(&name).is_none() {
-                self.parts.tokens.remove(&name);
                 self.parts.links.remove(&name);
                 self.roster.remove(&name);
             }
         }
         for account in wanted {
-            let name = account.name.as_str();
-            self.parts.tokens.add(&account.name, (self.parts.account_metrics)(name));
-            self.parts.keeper.restore(account).await;
-            if !self.feeds.contains_key(name) {
+            if !self.feeds.contains_key(account.name.as_str()) {
                 self.start(account);
             }
         }
@@ -213,7 +214,7 @@ impl Fleet {
             };
             let unreachable = some_stands
                 && feed.down_since.is_some_and(|since| now.saturating_duration_since(since) >= DOWN_FOR);
-            let lost = match self.parts.tokens.view(name) {
+            let lost = match self.parts.pool.board().view(name) {
                 Some(view) if usable_token(&feed.account, &view).is_some() => {
                     unreachable.then(|| Arc::from("no connection stands"))
                 }

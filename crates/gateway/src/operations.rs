@@ -7,7 +7,7 @@ mod subscriptions;
 
 use std::sync::Arc;
 
-use account_pool::{AccountDefaults, AccountDirectory, AccountError, LoginDesk};
+use account_pool::{AccountDefaults, AccountDirectory, AccountError, AccountPool};
 use feed_control::ControlHandle;
 use gateway_api::{
     ControlError, FeedControl, LatestValues, Operation, OperationError, OperationFuture, Operations,
@@ -22,14 +22,13 @@ use tracing::info;
 use crate::adapters::broker::Broker;
 use crate::fleet::{ReloadAccounts, Roster};
 use crate::health::Health;
-use crate::tokens::{Book, TokenKeeper};
+use crate::tokens::Book;
 
 /// Everything that can be asked or told.
 pub(crate) struct Parts {
     pub(crate) directory: Arc<AccountDirectory>,
-    pub(crate) keeper: Arc<TokenKeeper>,
+    pub(crate) pool: Arc<AccountPool>,
     pub(crate) book: Option<Arc<Book>>,
-    pub(crate) desk: LoginDesk,
     pub(crate) broker: Broker,
     pub(crate) reload: ReloadAccounts,
     pub(crate) roster: Roster,

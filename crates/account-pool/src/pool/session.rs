@@ -39,7 +39,8 @@ pub trait TokenKeeper: Send + Sync + 'static {
 }
 
 impl AccountPool {
-    /// Takes a token that was got elsewhere (API, CLI) and keeps it. Without `obtained` it counts as got now.
+    /// Takes a token that was got elsewhere (API, CLI) and keeps it. Without `obtained` a person hands it over now, and it
+    /// is tried even when it is the one held already.
     ///
     /// # Errors
     /// [`AccountError::Unknown`], or a text that cannot be a token.
@@ -50,8 +51,11 @@ impl AccountPool {
         obtained: Option<UnixNanos>,
     ) -> Result<Generation, AccountError> {
         let account = self.account(name)?;
+        let generation = match obtained {
+            Some(_) => self.board.hand_over(name, token.clone(), obtained)?,
+            None => self.board.exchanged(name, token.clone())?,
+        };
         let obtained = obtained.unwrap_or_else(|| self.parts.clock.now());
-        let generation = self.board.hand_over(name, token.clone(), Some(obtained))?;
         // An older token than the one held was not taken, so it is not kept either.
         if self.board.view(name).is_some_and(|view| view.token.as_ref() == Some(&token)) {
             self.keep(&account, KeptToken { token, obtained }).await;

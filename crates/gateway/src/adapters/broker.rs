@@ -1,103 +1,80 @@
 //! The broker's REST side for the parts that need a little of it: the instrument dump and the session exchange.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use account_pool::{
-    Account, AccountDirectory, ExchangeRequest, KiteLogin, LoginRefused, NewSession, Secret, TokenBoard,
+    Account, AccountPool, ExchangeRequest, KiteLogin, LoginRefused, NewSession, ReadCall, ReadClass, ReadFailure,
+    ReadLease, ReadScope, ReadVerdict, Secret,
 };
 use instrument_registry::{DumpReader, DumpSource, DumpWriter};
-use kite_client::{AccessToken, ApiKey, KiteRest, RestError, TcpTls};
+use kite_client::{AccessToken, ApiKey, DumpStream, KiteRest, RestError, TcpTls};
 use kite_wire::api::GetInstruments;
 use market_model::Instrument;
-use tracing::warn;
+use tokio::time::Instant;
 
-use crate::feed::usable_token;
+/// How long a dump may wait for its turn at the broker.
+const TURN: Duration = Duration::from_secs(20);
 
-/// Makes clients of accounts.
+/// Accounts that are asked for one dump.
+const MOST_ACCOUNTS: usize = 4;
+
+/// Makes calls on behalf of accounts, at the pace their limits allow.
 #[derive(Clone)]
 pub(crate) struct Broker {
-    pub(crate) directory: Arc<AccountDirectory>,
-    pub(crate) tokens: Arc<TokenBoard>,
+    pub(crate) pool: Arc<AccountPool>,
     pub(crate) connector: TcpTls,
 }
 
-/// Why one account brought no dump.
-enum NoDump {
-    /// Nothing came, so another account may try.
-    Nothing(String),
-    /// It broke off on the way.
-    BrokenOff(String),
-}
+/// Why an account brought no dump.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct NoDump(#[from] RestError);
 
 // === impl Broker ===
 
 impl Broker {
-    fn rest(&self, account: &Account, token: Option<String>) -> Result<KiteRest, String> {
+    fn rest(&self, account: &Account, token: Option<&Secret>) -> Result<KiteRest, RestError> {
         let api_key = ApiKey::new(account.api_key.expose());
-        let token = token.map(AccessToken::new);
+        let token = token.map(|token| AccessToken::new(token.expose()));
         let token = tokio::sync::watch::Sender::new(token).subscribe();
-        let rest =
-            KiteRest::following(&account.rest_url, api_key, token).map_err(|error| error.to_string())?;
+        let rest = KiteRest::following(&account.rest_url, api_key, token)
+            .map_err(|error| RestError::Unreachable(error.to_string()))?;
         Ok(rest.with_connector(self.connector.clone()))
     }
 
-    /// Accounts that may be asked, the most important first.
-    fn readers(&self) -> Vec<(Account, String)> {
-        let accounts = self.directory.accounts();
-        let usable = accounts.iter().filter(|account| account.enabled).filter_map(|account| {
-            let view = self.tokens.view(account.name.as_str())?;
-            Some((account.clone(), usable_token(account, &view)?))
-        });
-        let mut readers: Vec<_> = usable.collect();
-        readers.sort_by_key(|(account, _)| account.priority);
-        readers
+    async fn begin_dump(&self, lease: ReadLease) -> Result<DumpStream, NoDump> {
+        let rest = self.rest(&lease.account, Some(&lease.token))?;
+        Ok(rest.instruments_stream(&GetInstruments::default()).await?)
     }
+}
 
-    async fn dump(&self, account: &Account, token: String, into: &mut DumpWriter) -> Result<(), NoDump> {
-        let nothing = |error: &RestError| NoDump::Nothing(format!("account {}: {error}", account.name));
-        let rest = self.rest(account, Some(token)).map_err(NoDump::Nothing)?;
-        let mut dump = match rest.instruments_stream(&GetInstruments::default()).await {
-            Ok(dump) => dump,
-            Err(error) => {
-                if error.is_token_lost() {
-                    let generation = self.tokens.view(account.name.as_str()).map(|view| view.generation);
-                    if let Some(generation) = generation {
-                        self.tokens.refused(account.name.as_str(), generation);
-                    }
-                }
-                return Err(nothing(&error));
-            }
-        };
-        loop {
-            match dump.next().await {
-                Ok(Some(piece)) => {
-                    into.write(piece).await.map_err(|error| NoDump::BrokenOff(error.to_string()))?;
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(NoDump::BrokenOff(format!("account {}: {error}", account.name))),
-            }
+impl ReadFailure for NoDump {
+    fn verdict(&self) -> ReadVerdict {
+        match &self.0 {
+            error if error.is_too_fast() => ReadVerdict::Throttled { retry_after: None },
+            error if error.is_token_lost() => ReadVerdict::TokenRefused,
+            error if error.is_retryable() => ReadVerdict::Failing,
+            _ => ReadVerdict::Final,
         }
     }
 }
 
 impl DumpSource for Broker {
     async fn fetch(&self, into: &mut DumpWriter) -> Result<(), String> {
-        let readers = self.readers();
-        if readers.is_empty() {
-            return Err("no account has a usable access token".to_owned());
+        let simulated = self.pool.accounts().first().is_some_and(|account| account.simulated);
+        let call = ReadCall {
+            class: ReadClass::Other,
+            scope: ReadScope::Market { simulated },
+            deadline: Instant::now() + TURN,
+            most_accounts: MOST_ACCOUNTS,
+        };
+        let begun = self.pool.read(&call, |lease| self.begin_dump(lease)).await;
+        let mut dump = begun.map_err(|error| error.to_string())?;
+        while let Some(piece) = dump.next().await.map_err(|error| error.to_string())? {
+            into.write(piece).await.map_err(|error| error.to_string())?;
         }
-        let mut problems = Vec::new();
-        for (account, token) in readers {
-            match self.dump(&account, token, into).await {
-                Ok(()) => return Ok(()),
-                Err(NoDump::BrokenOff(problem)) => return Err(problem),
-                Err(NoDump::Nothing(problem)) => {
-                    warn!(problem, "no instrument dump from this account, asking the next");
-                    problems.push(problem);
-                }
-            }
-        }
-        Err(problems.join("; "))
+        Ok(())
     }
 
     fn rows(dump: DumpReader) -> Result<impl Iterator<Item = Result<Instrument, String>>, String> {
@@ -111,7 +88,7 @@ impl DumpSource for Broker {
 
 impl KiteLogin for Broker {
     async fn exchange(&self, request: ExchangeRequest<'_>) -> Result<NewSession, LoginRefused> {
-        let rest = self.rest(request.account, None).map_err(LoginRefused::Unreachable)?;
+        let rest = self.rest(request.account, None).map_err(|error| refused(&error))?;
         let session =
             rest.session().exchange(request.request_token.expose(), request.checksum.expose()).await;
         let session = session.map_err(|error| refused(&error))?;
@@ -119,8 +96,7 @@ impl KiteLogin for Broker {
     }
 
     async fn log_out(&self, account: &Account, access_token: &Secret) -> Result<(), LoginRefused> {
-        let rest =
-            self.rest(account, Some(access_token.expose().to_owned())).map_err(LoginRefused::Unreachable)?;
+        let rest = self.rest(account, Some(access_token)).map_err(|error| refused(&error))?;
         rest.session().logout().await.map(drop).map_err(|error| refused(&error))
     }
 }

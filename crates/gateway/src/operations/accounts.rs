@@ -92,23 +92,21 @@ impl Parts {
     }
 
     pub(super) fn login_address(&self, name: &str) -> Result<Value, OperationError> {
-        let start = self.desk.begin(&self.account(name)?).map_err(of_account)?;
+        self.account(name)?;
+        let start = self.pool.begin_login(name).map_err(of_account)?;
         Ok(json!({ "account": name, "url": start.url }))
     }
 
     pub(super) async fn finish_login(&self, query: &str) -> Result<Value, OperationError> {
-        let redirect = self.desk.recognise(query).map_err(of_account)?;
-        let account = self.account(redirect.account.as_str())?;
-        let session = self.desk.exchange(&self.broker, &account, &redirect.request_token).await;
-        let session = session.map_err(|error| OperationError::Refused(error.to_string()))?;
-        self.keeper.take(&account, session.access_token).await.map_err(of_account)?;
-        info!(account = %account.name, "logged in");
-        Ok(json!({ "account": account.name.as_str() }))
+        let done = self.pool.finish_login(&self.broker, query).await;
+        let account = done.map_err(|error| OperationError::Refused(error.to_string()))?;
+        info!(%account, "logged in");
+        Ok(json!({ "account": account.as_str() }))
     }
 
     pub(super) async fn hand_over(&self, name: &str, access_token: &str) -> Result<(), ControlError> {
-        let account = self.account(name).map_err(|_| ControlError::UnknownAccount(name.to_owned()))?;
-        let taken = self.keeper.take(&account, Secret::new(access_token)).await;
+        self.account(name).map_err(|_| ControlError::UnknownAccount(name.to_owned()))?;
+        let taken = self.pool.hand_over(name, Secret::new(access_token), None).await;
         let generation = taken.map_err(|_| ControlError::BadToken)?;
         info!(account = name, generation = generation.0, "access token handed over");
         Ok(())
