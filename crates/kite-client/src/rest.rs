@@ -26,10 +26,10 @@ mod session;
 mod stack;
 mod transport;
 
+pub use self::metrics::RestMetrics;
 pub use config::RestConfig;
 pub use dump::{DumpFeed, DumpReader, DumpStream};
 pub use error::{Delivery, KiteApiError, RestError};
-pub use self::metrics::RestMetrics;
 pub use orders::Orders;
 pub use pace::{Pace, PacePermit, PaceRefused, Unpaced};
 pub use session::SessionCalls;

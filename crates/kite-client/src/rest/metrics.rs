@@ -6,17 +6,8 @@ use resilience::BreakerMetrics;
 use kite_wire::api::RequestClass;
 
 /// Every word of the label `outcome`.
-const OUTCOMES: [&str; 9] = [
-    "ok",
-    "too_fast",
-    "refused",
-    "not_kite",
-    "unreadable",
-    "unreachable",
-    "broken",
-    "timeout",
-    "not_tried",
-];
+const OUTCOMES: [&str; 9] =
+    ["ok", "too_fast", "refused", "not_kite", "unreadable", "unreachable", "broken", "timeout", "not_tried"];
 
 /// Handles of the REST client's metrics.
 #[derive(Clone)]
@@ -37,9 +28,8 @@ impl RestMetrics {
     /// Registers under the names above.
     pub fn register(recorder: &dyn Recorder) -> Self {
         let metadata = Metadata::new("kite_client", Level::INFO, Some(module_path!()));
-        let key = |name: &'static str, labels: Vec<Label>| {
-            Key::from_parts(KeyName::from_const_str(name), labels)
-        };
+        let key =
+            |name: &'static str, labels: Vec<Label>| Key::from_parts(KeyName::from_const_str(name), labels);
         let class_label = |class: RequestClass| Label::from_static_parts("class", class.as_str());
         Self {
             requests: RequestClass::ALL.map(|class| {
@@ -53,7 +43,8 @@ impl RestMetrics {
                 recorder.register_histogram(&key("kite_rest_request_duration_seconds", labels), &metadata)
             }),
             retries: recorder.register_counter(&key("kite_rest_retries_total", Vec::new()), &metadata),
-            opened: recorder.register_counter(&key("kite_rest_connections_opened_total", Vec::new()), &metadata),
+            opened: recorder
+                .register_counter(&key("kite_rest_connections_opened_total", Vec::new()), &metadata),
             breaker: BreakerMetrics::register(recorder, "kite_rest"),
         }
     }

@@ -100,7 +100,8 @@ impl Kite {
                 script.seen.push(seen);
                 script.replies.pop_front()
             };
-            let mut reply = reply.unwrap_or_else(|| Reply::Close(http("599 Not In The Script", "", "<html>")));
+            let mut reply =
+                reply.unwrap_or_else(|| Reply::Close(http("599 Not In The Script", "", "<html>")));
             while let Reply::After(wait, then) = reply {
                 tokio::time::sleep(wait).await;
                 reply = *then;

@@ -87,10 +87,9 @@ async fn a_dump_that_breaks_off_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn a_dump_is_bounded_and_refusals_are_kites() {
     let bomb = packed(&vec![b'0'; 3_000_000]);
-    for reply in [
-        http("200 OK", "Content-Encoding: gzip\r\n", bomb),
-        http("200 OK", "", vec![b'0'; 1_000_001]),
-    ] {
+    for reply in
+        [http("200 OK", "Content-Encoding: gzip\r\n", bomb), http("200 OK", "", vec![b'0'; 1_000_001])]
+    {
         let kite = Kite::replies([Reply::Keep(reply)]);
         let rest = kite.rest().with_config(RestConfig { max_dump: 1_000_000, ..RestConfig::default() });
         let error = rest.instruments().await.unwrap_err();

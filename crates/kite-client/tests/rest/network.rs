@@ -1,8 +1,8 @@
 //! The same over real sockets, where it differs: addresses, refused connections.
 
 use kite_client::{AccessToken, ApiKey, Delivery, KiteError, KiteRest, RestError};
-use kite_wire::api::{CancelOrder, GetProfile};
 use kite_wire::Variety;
+use kite_wire::api::{CancelOrder, GetProfile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -36,8 +36,7 @@ async fn nobody_there_means_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let cancel =
-        CancelOrder { variety: Variety::Regular, order_id: "1".to_owned(), parent_order_id: None };
+    let cancel = CancelOrder { variety: Variety::Regular, order_id: "1".to_owned(), parent_order_id: None };
     let error = rest(&address).orders().cancel(&cancel).await.unwrap_err();
     assert!(matches!(error, RestError::Unreachable(_)), "{error}");
     assert_eq!(error.delivery(), Delivery::NotSent);

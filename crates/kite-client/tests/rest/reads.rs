@@ -140,9 +140,7 @@ async fn answers_are_bounded_packed_or_not() {
     let large = format!(r#"{{"data":"{}"}}"#, "x".repeat(5000));
     let bomb = packed(large.as_bytes());
     assert!(bomb.len() < 1000);
-    for reply in
-        [http("200 OK", "", &large), http("200 OK", "Content-Encoding: gzip\r\n", &bomb)]
-    {
+    for reply in [http("200 OK", "", &large), http("200 OK", "Content-Encoding: gzip\r\n", &bomb)] {
         let kite = Kite::replies([Reply::Keep(reply), ok(PROFILE)]);
         let rest = kite.rest().with_config(RestConfig { max_body: 1000, ..RestConfig::default() });
         let error = rest.call(&GetProfile).await.unwrap_err();
@@ -171,8 +169,10 @@ async fn a_new_token_is_used_by_the_next_call() {
     assert!(rest.session().logout().await.unwrap());
 
     let seen = kite.seen();
-    let authorized: Vec<_> =
-        seen.iter().map(|seen| seen.headers.contains(&"authorization: token key1:token".to_owned())).collect();
+    let authorized: Vec<_> = seen
+        .iter()
+        .map(|seen| seen.headers.contains(&"authorization: token key1:token".to_owned()))
+        .collect();
     assert_eq!(authorized, [true, true, false, true]);
     assert!(seen[0].headers.contains("key1:token1") && seen[1].headers.contains("key1:token2"));
     assert_eq!(seen[2].line, "POST /session/token HTTP/1.1");

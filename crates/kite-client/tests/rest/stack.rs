@@ -119,7 +119,8 @@ async fn a_read_that_meets_a_closing_connection_is_sent_once_more() {
 #[tokio::test(start_paused = true)]
 async fn many_callers_share_a_bounded_number_of_connections() {
     let kite = Kite::replies((0..10).map(|_| later(1, ok(PROFILE))));
-    let config = RestConfig { max_connections: 2, read_timeout: Duration::from_secs(60), ..RestConfig::default() };
+    let config =
+        RestConfig { max_connections: 2, read_timeout: Duration::from_secs(60), ..RestConfig::default() };
     let rest = kite.rest().with_config(RestConfig { connect_timeout: Duration::from_secs(60), ..config });
     let calls = (0..10).map(|_| rest.call(&GetProfile));
     let begun = Instant::now();
@@ -225,7 +226,9 @@ async fn the_breaker_opens_probes_and_closes() {
                 && key.key().name() == name
                 && key.key().labels().any(|found| found.value() == label)
         });
-        matching.map(|(.., value)| if let DebugValue::Counter(count) = value { *count } else { 0 }).sum::<u64>()
+        matching
+            .map(|(.., value)| if let DebugValue::Counter(count) = value { *count } else { 0 })
+            .sum::<u64>()
     };
     assert_eq!(count("kite_rest_requests_total", "not_kite"), 3);
     assert_eq!(count("kite_rest_requests_total", "not_tried"), 1);
