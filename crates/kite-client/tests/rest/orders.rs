@@ -142,7 +142,8 @@ async fn a_connection_that_closes_under_the_order_is_told_as_it_was() {
     let error = rest.orders().place(&order()).await.unwrap_err();
     assert_eq!((error.delivery(), kite.seen().len()), (Delivery::Unknown, 2), "{error}");
 
-    // The close has arrived, but nobody has looked yet: the order meets it in the same moment, and nothing is written.
+    // The close arrives in the moment the order is handed over. hyper takes the order first, so whether bytes of it left
+    // cannot be proved, and nothing is claimed. (The other way round is a test of `transport`.)
     let close = Arc::new(Notify::new());
     let answer = http("200 OK", "", format!(r#"{{"data":{PLACED}}}"#));
     let kite = Kite::replies([Reply::CloseWhenTold(answer, close.clone()), ok(PLACED)]);
@@ -155,8 +156,7 @@ async fn a_connection_that_closes_under_the_order_is_told_as_it_was() {
     let handed_over = poll_fn(|cx| Poll::Ready(placing.as_mut().poll(cx).is_pending())).await;
     assert!(handed_over);
     let error = placing.await.unwrap_err();
-    assert!(matches!(error, RestError::NotSent(_)), "{error}");
-    assert_eq!((error.delivery(), kite.seen().len()), (Delivery::NotSent, 1), "{error}");
+    assert_eq!((error.delivery(), kite.seen().len()), (Delivery::Unknown, 1), "{error}");
     assert_eq!(kite.opened(), 1, "an order is not sent twice");
 }
 
