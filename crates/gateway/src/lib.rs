@@ -9,7 +9,10 @@
 //! use gateway::{Config, Gateway};
 //!
 //! // No account configured: the gateway brings its own simulated market.
-//! let env = BTreeMap::from([("GATEWAY_LISTEN".to_owned(), "127.0.0.1:0".to_owned())]);
+//! # let folder = tempfile::tempdir()?;
+//! # let data = folder.path().display().to_string();
+//! let settings = [("GATEWAY_LISTEN", "127.0.0.1:0".to_owned()), ("GATEWAY_DATA_DIR", data)];
+//! let env = BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value)));
 //! let gateway = Gateway::build(Config::read(&env, None)?, Arc::new(market_model::SystemClock), None).await?;
 //! println!("http://{}/", gateway.address());
 //! let stop = tokio_util::sync::CancellationToken::new();

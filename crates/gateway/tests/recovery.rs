@@ -62,7 +62,9 @@ fn ticks(health: &Value) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_the_feed_is_caught_shown_and_recovered_from() {
-    let env = BTreeMap::from([("GATEWAY_LISTEN".to_owned(), "127.0.0.1:0".to_owned())]);
+    let data = tempfile::tempdir().unwrap();
+    let settings = [("GATEWAY_LISTEN", "127.0.0.1:0"), ("GATEWAY_DATA_DIR", data.path().to_str().unwrap())];
+    let env = BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let clock = Arc::new(TrippingClock::default());
     let gateway = Gateway::build(Config::read(&env, None).unwrap(), clock.clone(), None).await.unwrap();
     let (address, stop) = (gateway.address(), CancellationToken::new());

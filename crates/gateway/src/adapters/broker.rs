@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account_pool::{
-    Account, AccountPool, ExchangeRequest, KiteLogin, LoginRefused, NewSession, ReadCall, ReadClass, ReadFailure,
-    ReadLease, ReadScope, ReadVerdict, Secret,
+    Account, AccountPool, ExchangeRequest, KiteLogin, LoginRefused, NewSession, ReadCall, ReadClass,
+    ReadFailure, ReadLease, ReadScope, ReadVerdict, Secret,
 };
 use instrument_registry::{DumpReader, DumpSource, DumpWriter};
 use kite_client::{AccessToken, ApiKey, DumpStream, KiteRest, RestError, TcpTls};

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn rows_line_up_and_absent_cells_are_dashes() {
         let text = render(&json!([{ "name": "main", "token": "valid" }, { "name": "b", "left": null }]));
-        assert_eq!(text, "name  left  token\nmain  -     valid\nb     -     -\n");
+        assert_eq!(text, "name  token  left\nmain  valid  -\nb     -      -\n");
         assert_eq!(render(&json!([])), "none\n");
     }
 

@@ -47,7 +47,7 @@ pub const SETTINGS: &[Setting] = &[
         "GATEWAY_DATA_DIR",
         "gateway.data_dir",
         "data",
-        "Folder for log files and for what is learned about usual tick rates; made if absent.",
+        "Folder for log files, token files, the embedded database and what is learned about usual tick rates; made if absent.",
     ),
     open(
         "GATEWAY_SUBSCRIBE",
@@ -158,7 +158,7 @@ pub const SETTINGS: &[Setting] = &[
         "KITE_ACCOUNTS_FILE",
         "kite.accounts_file",
         "",
-        "TOML file with one `[[account]]` per broker account: `name`, `api_key`, `access_token`, optional `rest_url`, `ticker_url`, `simulated`. `${VAR}` is resolved.",
+        "TOML or YAML file with one `account` per broker account; docs/accounts.md has its fields. `${VAR}` is resolved.",
     ),
     secret(
         "KITE_API_KEY",

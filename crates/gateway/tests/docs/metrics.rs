@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use account_pool::{AccountMetrics, PaceClass, PaceMetrics};
+use feed_control::FeedControlMetrics;
 use feed_recorder::RecorderMetrics;
 use gateway_api::ApiMetrics;
+use instrument_registry::RegistryMetrics;
 use kite_client::TickerMetrics;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use redis_fanout::RedisMetrics;
 use resilience::SupervisorMetrics;
+use sql_store::StoreMetrics;
 use tick_pipeline::{PipelineMetrics, SinkMetrics};
 
 const MEANINGS: &[(&str, &str)] = &[
@@ -131,6 +135,53 @@ const MEANINGS: &[(&str, &str)] = &[
     ("recorder_queue_bytes", "Bytes that wait to be recorded."),
     ("recorder_disk_bytes", "Bytes of all recordings in the folder."),
     ("recorder_write_duration_seconds", "Compressing and writing one block."),
+    ("account_token_usable", "1 while the account's access token works."),
+    ("account_token_seconds_left", "Until the access token dies."),
+    ("account_token_refusals_total", "Access tokens the broker refused."),
+    ("account_logins_total", "Access tokens taken, by login or hand-over."),
+    ("account_reads_moved_total", "Reads that went on to this account because another one failed."),
+    ("account_calls_granted_total", "Calls to the broker that were let go, by class of limit."),
+    (
+        "account_calls_refused_total",
+        "Calls that were not let go: their deadline came first, or too many waited.",
+    ),
+    ("account_calls_throttled_total", "Calls that the broker found too many although they were let go."),
+    ("account_calls_in_flight", "Calls under way."),
+    ("account_calls_waiting", "Calls that wait for their turn."),
+    ("account_pace_wait_seconds", "How long calls waited for their turn."),
+    ("active_subscriptions_total", "Instruments that the accounts of this instance were told to stream."),
+    ("subscriptions_wanted", "Instruments that wishes want."),
+    ("subscriptions_refused", "Of them, those on no account."),
+    (
+        "subscriptions_leaving",
+        "Subscriptions that stand only until their successors on another account tick.",
+    ),
+    ("wishes_unmet", "Wishes, or parts of them, that name nothing."),
+    ("feed_plans_total", "Plans made, by cause."),
+    ("feed_reload_requests_total", "Reasons to plan anew; many share one plan."),
+    ("feed_plan_duration_seconds", "Resolving and planning."),
+    ("feed_tokens_moved_total", "Instruments that went from one account to another."),
+    ("feed_ladder_moves_total", "Moves of a strike ladder's centre."),
+    ("wish_store_failures_total", "Reads and writes of wishes and plans that failed."),
+    ("instruments_listed", "Instruments in use."),
+    ("instruments_age_seconds", "Age of their dump."),
+    ("instrument_refreshes_total", "Tries to get a new dump, by outcome."),
+    ("instrument_skipped_rows_total", "Rows of dumps that could not be read or repeat a token."),
+    ("instrument_store_failures_total", "Days that could not be stored."),
+    ("database_up", "1 while the database answers."),
+    ("database_statements_total", "Statements sent; one for many rows counts once."),
+    (
+        "database_transactions_total",
+        "Transactions committed on the embedded file (a group counts once) or answered by Postgres.",
+    ),
+    ("database_errors_total", "Calls that failed, whatever the reason."),
+    ("database_timeouts_total", "Calls that took too long."),
+    ("database_pool_exhausted_total", "Calls that got no connection in time."),
+    (
+        "database_connections_discarded_total",
+        "Connections thrown away because a call on them did not end well.",
+    ),
+    ("database_call_duration_seconds", "From the call to the answer, waiting for a connection included."),
     ("log_lines_dropped_total", "Log lines dropped because the disk was too slow or full."),
 ];
 
@@ -177,6 +228,11 @@ fn metrics_page() {
     ApiMetrics::register(&recorder);
     SupervisorMetrics::register(&recorder);
     RecorderMetrics::register(&recorder);
+    AccountMetrics::register(&recorder, "account");
+    PaceMetrics::register(&recorder, "account", PaceClass::Quote);
+    FeedControlMetrics::register(&recorder);
+    RegistryMetrics::register(&recorder);
+    StoreMetrics::register(&recorder);
     recorder.note(&Key::from_static_name("log_lines_dropped_total"), "counter");
     let mut registered = recorder.0.into_inner().unwrap();
 
