@@ -105,7 +105,7 @@ impl Database {
         Ok(self.one(Step::one(statement, values.into(), false)).await?.changed)
     }
 
-    /// Runs one statement for many rows: its `values ($1, ..)` list is repeated, and past some thousand values
+    /// Runs one statement for many rows: its `values ($1, ..)` list is repeated, and past some ten thousand values
     /// the rest follows in the same transaction. All or nothing. Without rows nothing is sent.
     ///
     /// `with wanted (id) as (values ($1)) ..` serves updates and deletes. One key may stand in the rows only once,

@@ -35,9 +35,8 @@ pub(crate) enum Dialect {
     Embedded,
 }
 
-/// Far fewer than either engine's limit (65,535 and 32,766): SQLite finds each `$n` by comparing it with all before it, so
-/// the cost of a statement grows with the square of their number.
-const MAX_PARAMETERS: usize = 1_200;
+/// Fewer than either engine's limit (65,535 and 32,766).
+const MAX_PARAMETERS: usize = 30_000;
 
 // === impl Statement ===
 
