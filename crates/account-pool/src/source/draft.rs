@@ -60,13 +60,16 @@ pub(super) struct Draft {
     pub(super) fields: Vec<Field>,
 }
 
+/// Where the value of a name is found.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// Checks drafts of one source.
 pub(super) struct Checker<'a> {
     /// The source, such as a file name.
     pub(super) origin: &'a str,
     pub(super) defaults: &'a AccountDefaults,
     /// Values for `${NAME}`; `None` where a source has no business with our environment.
-    pub(super) variables: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub(super) variables: Option<Lookup<'a>>,
     pub(super) problems: Vec<String>,
 }
 

@@ -27,7 +27,7 @@ pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Vec<String>> {
                     let place = line(&row);
                     match row.value {
                         Row::Fields(fields) => {
-                            drafts.push(Draft { place, fields: fields.into_iter().map(field).collect() })
+                            drafts.push(Draft { place, fields: fields.into_iter().map(field).collect() });
                         }
                         Row::Other => problems.push(format!("{place}: an account is a map of fields")),
                     }

@@ -182,7 +182,7 @@ impl<S: AccountStore> AccountBook<S> {
                 match key.open(&blob, None) {
                     Ok(secret) => place(&mut account, field, secret),
                     Err(why) => {
-                        problems.push(format!("account `{}`, {}: {why}", account.name, field.as_str()))
+                        problems.push(format!("account `{}`, {}: {why}", account.name, field.as_str()));
                     }
                 }
             }
