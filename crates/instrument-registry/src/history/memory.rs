@@ -123,7 +123,7 @@ impl InstrumentHistory for MemoryHistory {
         let all = inner.versions.values().flatten();
         let mut versions: Vec<Version> =
             all.filter(|version| version.instrument.token == token).cloned().collect();
-        versions.sort_by(|a, b| b.first_day.cmp(&a.first_day));
+        versions.sort_by_key(|version| std::cmp::Reverse(version.first_day));
         versions.truncate(limit);
         Ok(versions)
     }
