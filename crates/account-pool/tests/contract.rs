@@ -138,7 +138,7 @@ async fn tokens_are_kept<S: AccountStore>(store: std::sync::Arc<S>) {
     let other_app = Account { api_key: Secret::new("fresh"), ..a.clone() };
     assert_eq!(book.kept_tokens(&[other_app]).await.unwrap(), [None]);
     book.forget_token(&a.name).await.unwrap();
-    assert_eq!(book.kept_tokens(&[a.clone()]).await.unwrap(), [None]);
+    assert_eq!(book.kept_tokens(std::slice::from_ref(&a)).await.unwrap(), [None]);
     book.add(&a).await.unwrap();
     book.keep_token(&a, &token("t3", 30)).await.unwrap();
     book.remove(&a.name, 1).await.unwrap();

@@ -1,5 +1,7 @@
 //! The control task on paused time, with tickers that only write down what they are told.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

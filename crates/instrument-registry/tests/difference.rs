@@ -1,6 +1,5 @@
 //! A difference leads from the old rows to the new ones, and its report tells it in bounded lists.
 
-
 use std::collections::BTreeMap;
 
 use exchange_calendar::Calendar;

@@ -1,5 +1,7 @@
 //! The contract, on both engines, and what only a database can do wrong.
 
+#![expect(clippy::expect_used, reason = "tests")]
+
 use sql_store::testing::TestDatabase;
 use sql_store::{Kind, Statement, migrate};
 use subscription_store::contract::LIMITS;

@@ -196,7 +196,10 @@ async fn the_environment_is_one_account_or_none() {
 // === user service ===
 
 #[derive(Clone, Default)]
-struct Answers(Arc<Mutex<Vec<Result<(u16, &'static str), &'static str>>>>);
+struct Answers(Arc<Mutex<Vec<Scripted>>>);
+
+/// Status and body, or why there is none.
+type Scripted = Result<(u16, &'static str), &'static str>;
 
 impl FetchJson for Answers {
     async fn fetch(&self, request: FetchRequest<'_>) -> Result<FetchAnswer, String> {
