@@ -16,6 +16,7 @@ pub use settings::{SETTINGS, Setting};
 pub use wishes::{Wish, parse_wishes};
 
 use kite_client::AddressFamily;
+use snapshot_wire::WireFormat;
 
 use crate::secret::Secret;
 
@@ -78,8 +79,8 @@ pub struct RedisConfig {
     pub url: Secret,
     /// First part of every channel and key.
     pub namespace: String,
-    /// MessagePack in place of JSON.
-    pub msgpack: bool,
+    /// How payloads are written.
+    pub format: WireFormat,
     /// Connections.
     pub pool: usize,
     /// How often the last values that changed are stored; `None` stores none.
