@@ -49,11 +49,13 @@ mod tests {
         let place = dropped.as_ptr();
         spent.remember(&held);
         spent.remember(&dropped);
-        assert_ne!(spent.take(900).as_ptr(), place, "somebody holds it");
+        let new = spent.take(900);
+        assert_ne!(new.as_ptr(), place, "somebody holds it");
         drop(dropped);
         let again = spent.take(900);
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
-        assert!(spent.take(900).as_ptr() != held.as_ptr() && held == vec![1; 1000]);
+        let new = spent.take(900);
+        assert!(new.as_ptr() != held.as_ptr() && held == vec![1; 1000]);
     }
 
     #[test]

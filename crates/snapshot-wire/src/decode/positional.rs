@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for RowVisitor {
         };
         pass_over_the_rest(at)?;
         let stale = tick.stale_cause.is_some();
-        let ts_event = tick.exchange_timestamp.map(|seconds| seconds * 1_000_000_000);
+        let ts_event = tick.exchange_timestamp.and_then(|seconds| seconds.checked_mul(1_000_000_000));
         Ok(Row(TickMessage { stale, ts_event, ..tick }))
     }
 }
