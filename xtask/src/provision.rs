@@ -5,8 +5,14 @@ use std::process::Command;
 
 use crate::process::{Outcome, cargo, on_path, output, run, work_dir};
 
-const PYTHON_PACKAGES: [&str; 5] =
-    ["kiteconnect==5.2.2", "redis==8.1.0", "pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"];
+const PYTHON_PACKAGES: [&str; 6] = [
+    "kiteconnect==5.2.2",
+    "redis==8.1.0",
+    "msgpack==1.2.4",
+    "pandas==3.1.1",
+    "polars==2.1.0",
+    "pyarrow==26.0.1",
+];
 const NODE_PACKAGES: [&str; 1] = ["kiteconnect@5.3.0"];
 const CARGO_DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");

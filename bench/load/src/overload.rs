@@ -1,21 +1,30 @@
 //! Ten times the load while Redis stands still every few seconds: memory stays flat, values stay fresh.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
+use crate::report::Report;
 use crate::services::{self, Load, Services};
 use crate::wait;
 
 /// Ten times what the instruments of one API key usually tick.
-const TENFOLD: Load =
-    Load { instruments: 9000, ticks_per_second: 180_000, accounts: 1, tls: true, last_values: true };
+const TENFOLD: Load = Load {
+    instruments: 9000,
+    ticks_per_second: 180_000,
+    accounts: 1,
+    tls: true,
+    last_values: true,
+    payload: "json",
+};
 const WARM_UP: Duration = Duration::from_secs(15);
 
-pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(time: Duration, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
     let services = Services::start(TENFOLD)?;
+    let mut report = Report::begin("overload");
     println!("about 180,000 ticks/s; of every six seconds Redis stands still for four; warming up");
     wait(WARM_UP);
     let before = Usage::of(services.gateway())?;
@@ -36,29 +45,17 @@ pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
     eprintln!();
     let (after, page) = (Usage::of(services.gateway())?, services.metrics()?);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("| measure | figure |\n| --- | --- |");
-    println!(
-        "| ticks decoded per second | {:.0} |",
-        page.sum("ticker_ticks_total") / (begun.elapsed() + WARM_UP).as_secs_f64()
-    );
-    println!(
-        "| RSS before / largest / after, MiB | {:.0} / {:.0} / {:.0} |",
-        mib(before.rss_bytes),
-        mib(most_rss),
-        mib(after.rss_bytes)
-    );
-    println!(
-        "| age of values one second after each stall, largest | {:?} |",
-        ages.iter().max().unwrap_or(&Duration::ZERO)
-    );
-    println!(
-        "| conservation | {} |",
-        if services.health()?.contains("\"conservation\":{\"balanced\":true") {
-            "balanced"
-        } else {
-            "NOT BALANCED"
-        }
-    );
-    println!("| consumer | {} |", services.subscriber().summary());
+    report.table();
+    let decoded = page.sum("ticker_ticks_total") / (begun.elapsed() + WARM_UP).as_secs_f64();
+    report.line("ticks decoded", "1/s", decoded);
+    report.line("RSS before", "MiB", mib(before.rss_bytes));
+    report.line("RSS, largest", "MiB", mib(most_rss));
+    report.line("RSS after", "MiB", mib(after.rss_bytes));
+    let age = ages.iter().max().unwrap_or(&Duration::ZERO).as_secs_f64();
+    report.line("age of values one second after each stall, largest", "s", age);
+    let balanced = services.health()?.contains("\"conservation\":{\"balanced\":true");
+    report.line("conservation balanced", "", f64::from(u8::from(balanced)));
+    println!("consumer: {}", services.subscriber().summary());
+    report.finish(json)?;
     Ok(())
 }

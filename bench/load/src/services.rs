@@ -19,6 +19,8 @@ pub(crate) struct Load {
     pub(crate) tls: bool,
     /// Whether the last value of every instrument is stored each second.
     pub(crate) last_values: bool,
+    /// How batches are written to Redis, as `REDIS_PAYLOAD` says it.
+    pub(crate) payload: &'static str,
 }
 
 /// Simulator, Redis with a subscriber, gateway.
@@ -36,12 +38,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds the gateway and the simulator as users run them.
+/// Builds the gateway and the simulator as a release archive has them.
 pub(crate) fn build() -> Result<(), Box<dyn Error>> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root()).args([
         "build",
-        "--release",
+        "--profile",
+        "dist",
         "--quiet",
         "-p",
         "kite-gateway",
@@ -57,7 +60,7 @@ impl Services {
         std::fs::create_dir_all(&folder)?;
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        let program = |name: &str| Command::new(target.join("release").join(name));
+        let program = |name: &str| Command::new(target.join("dist").join(name));
 
         let redis_port = free_port()?.to_string();
         let redis = Command::new("redis-server")
@@ -68,7 +71,7 @@ impl Services {
             .map_err(|error| format!("cannot start redis-server: {error}; install it"))?;
         let mut others = Vec::new();
         let certificate = folder.join("sim.pem");
-        let Load { instruments, ticks_per_second, accounts, tls, last_values } = load;
+        let Load { instruments, ticks_per_second, accounts, tls, last_values, payload } = load;
         let mut sim = program("kite-sim");
         sim.args(["--listen", "127.0.0.1:0", "--no-rate-limits", "--load"])
             .arg(format!("{instruments},{ticks_per_second},{accounts}"))
@@ -95,6 +98,7 @@ impl Services {
             .env("KITE_ACCOUNTS_FILE", &accounts_file)
             .env("KITE_REST_URL", format!("{http}://{sim_addr}"))
             .env("KITE_TICKER_URL", format!("{ws}://{sim_addr}"))
+            .env("REDIS_PAYLOAD", payload)
             .env("REDIS_URL", format!("redis://127.0.0.1:{redis_port}"));
         if !last_values {
             gateway.env("REDIS_LAST_VALUES_MS", "0");

@@ -1,9 +1,11 @@
 //! An hour at 18,000 ticks a second with a fault every ten seconds.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
+use crate::report::Report;
 use crate::services::{self, Load, Services};
 use crate::{STEADY, wait};
 
@@ -45,7 +47,7 @@ struct Sample {
     balanced: bool,
 }
 
-pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(time: Duration, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
     let services = Services::start(SOAK)?;
@@ -75,7 +77,10 @@ pub(crate) fn run(time: Duration) -> Result<(), Box<dyn Error>> {
     }
     wait(SETTLE);
     samples.push(report(&services, begun)?);
-    verdict(&services, &samples)
+    let mut results = Report::begin("soak");
+    let verdict = verdict(&services, &samples, &mut results);
+    results.finish(json)?;
+    verdict
 }
 
 fn report(services: &Services, begun: Instant) -> Result<Sample, Box<dyn Error>> {
@@ -95,7 +100,7 @@ fn report(services: &Services, begun: Instant) -> Result<Sample, Box<dyn Error>>
 }
 
 /// The second half against the first: what leaks grows.
-fn verdict(services: &Services, samples: &[Sample]) -> Result<(), Box<dyn Error>> {
+fn verdict(services: &Services, samples: &[Sample], results: &mut Report) -> Result<(), Box<dyn Error>> {
     let (early, late) = samples.split_at(samples.len() / 2);
     let most = |samples: &[Sample], of: fn(&Sample) -> u64| samples.iter().map(of).max().unwrap_or(0);
     let mut problems = Vec::new();
@@ -107,6 +112,8 @@ fn verdict(services: &Services, samples: &[Sample]) -> Result<(), Box<dyn Error>
     ] {
         let (early, late) = (most(early, of), most(late, of));
         println!("{name}: at most {early} in the first half, {late} in the second");
+        results.line(format!("{name}, most in the first half"), "", early as f64);
+        results.line(format!("{name}, most in the second half"), "", late as f64);
         if late > early + slack {
             problems.push(format!("{name} grew from {early} to {late}"));
         }
@@ -128,6 +135,9 @@ fn verdict(services: &Services, samples: &[Sample]) -> Result<(), Box<dyn Error>
         "not published by the gateway's own account: {lost:.0} ticks; missed by the consumer's: {}",
         seen.missed
     );
+    results.line("ticks not published, by the gateway", "", lost);
+    results.line("ticks missed, by the consumer", "", seen.missed as f64);
+    results.line("batches out of order", "", seen.backwards as f64);
     // A batch that took too long counts as failed, and may have been published all the same.
     if seen.missed as f64 > lost {
         problems.push("the consumer misses more than the gateway says".to_owned());

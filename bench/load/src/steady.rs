@@ -1,9 +1,11 @@
 //! What the gateway costs under a steady load.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::procfs::Usage;
+use crate::report::Report;
 use crate::scrape::Page;
 use crate::services::{self, Load, Services};
 use crate::wait;
@@ -11,11 +13,17 @@ use crate::wait;
 /// Long enough for every subscription to be live and for buffers to find their size.
 const WARM_UP: Duration = Duration::from_secs(15);
 
-pub(crate) fn run(load: Load, seconds: f64) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(
+    name: &'static str,
+    load: Load,
+    seconds: f64,
+    json: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
     services::build()?;
     let services = Services::start(load)?;
-    println!("{load:?}: full mode, JSON to Redis with one subscriber; warming up");
+    let mut report = Report::begin(name);
+    println!("{load:?}: full mode, to Redis with one subscriber; warming up");
     wait(WARM_UP);
 
     let (before, page_before, begun) = (Usage::of(services.gateway())?, services.metrics()?, Instant::now());
@@ -31,22 +39,26 @@ pub(crate) fn run(load: Load, seconds: f64) -> Result<(), Box<dyn Error>> {
 
     let per_second = |name: &str| (page.sum(name) - page_before.sum(name)) / elapsed.as_secs_f64();
     let cpu = |from: &Usage, to: &Usage| 100.0 * (to.cpu - from.cpu).as_secs_f64() / elapsed.as_secs_f64();
-    println!("| measure | figure |\n| --- | --- |");
-    println!("| instruments subscribed | {:.0} |", page.sum("websocket_pool_subscribed_tokens"));
-    println!("| strikes solved per second | {:.0} |", per_second("greeks_strikes_solved_total"));
-    println!("| ticks decoded per second | {:.0} |", per_second("ticker_ticks_total"));
-    println!("| frames per second | {:.0} |", per_second("ticker_frames_total"));
-    println!("| gateway CPU, % of one core | {:.1} |", cpu(&before, &after));
-    println!("| redis-server CPU, % of one core | {:.1} |", cpu(&redis_before, &redis_after));
-    println!("| gateway RSS, largest, MiB | {:.0} |", most_rss as f64 / f64::from(1 << 20));
-    println!("| ticks dropped before the pipeline | {:.0} |", page.sum("ticker_dropped_ticks_total"));
+    report.table();
+    report.line("instruments subscribed", "", page.sum("websocket_pool_subscribed_tokens"));
+    report.line("strikes solved", "1/s", per_second("greeks_strikes_solved_total"));
+    report.line("ticks decoded", "1/s", per_second("ticker_ticks_total"));
+    report.line("frames", "1/s", per_second("ticker_frames_total"));
+    report.line("batches published", "1/s", per_second("redis_batches_published_total"));
+    report.line("gateway CPU", "% of a core", cpu(&before, &after));
+    report.line("redis-server CPU", "% of a core", cpu(&redis_before, &redis_after));
+    report.line("gateway RSS, largest", "MiB", most_rss as f64 / f64::from(1 << 20));
+    report.line("ticks dropped before the pipeline", "", page.sum("ticker_dropped_ticks_total"));
     for (name, label) in page.histograms() {
-        let bounds =
-            [0.5, 0.99, 0.999].map(|share| Page::percentile(&page, &page_before, &name, &label, share));
-        let shown =
-            bounds.map(|bound| bound.map_or("-".to_owned(), |seconds| format!("{:.3}", seconds * 1e3)));
-        println!("| {name}{label} p50 / p99 / p99.9, ms (bucket bound) | {} |", shown.join(" / "));
+        for (word, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            let bound = Page::percentile(&page, &page_before, &name, &label, share).unwrap_or(f64::NAN);
+            report.line(format!("{name}{label} {word}, bucket bound"), "ms", bound * 1e3);
+        }
     }
-    println!("| consumer | {} |", services.subscriber().summary());
+    let seen = services.subscriber().seen();
+    report.line("ticks missed by the consumer", "", seen.missed as f64);
+    report.line("batches out of order", "", seen.backwards as f64);
+    println!("consumer: {}", services.subscriber().summary());
+    report.finish(json)?;
     Ok(())
 }

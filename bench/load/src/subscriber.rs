@@ -61,32 +61,79 @@ impl Subscriber {
 }
 
 impl Seen {
+    fn count(
+        &mut self,
+        bytes: usize,
+        stream: Vec<u8>,
+        (count, total): (u64, u64),
+        totals: &mut HashMap<Vec<u8>, u64>,
+    ) {
+        self.batches += 1;
+        self.bytes += bytes as u64;
+        self.ticks += count;
+        let before = totals.entry(stream).or_insert(total - count);
+        match (total - count).checked_sub(*before) {
+            Some(missed) => self.missed += missed,
+            None => self.backwards += 1,
+        }
+        *before = total;
+    }
+
     fn take(&mut self, payload: &[u8], totals: &mut HashMap<Vec<u8>, u64>) {
+        if payload.first() != Some(&b'{') {
+            if let Some((stream, count, total)) = positional_head(payload) {
+                self.count(payload.len(), stream.to_vec(), (count, total), totals);
+            }
+            return;
+        }
         // The head of a batch comes before its ticks.
         let head = &payload[..payload.len().min(400)];
         let (Some(count), Some(total)) = (number(head, b"\"tick_count\":"), number(head, b"\"tick_total\":"))
         else {
             return;
         };
-        self.batches += 1;
-        self.bytes += payload.len() as u64;
-        self.ticks += count;
         let stream = head.split(|byte| *byte == b'}').next().unwrap_or(head);
         let source =
             position(head, b"\"source\":\"").map_or(&[][..], |at| &head[at..(at + 24).min(head.len())]);
         let source = source.split(|byte| *byte == b'"').next().unwrap_or(source);
-        let before = totals.entry([stream, source].concat()).or_insert(total - count);
-        match (total - count).checked_sub(*before) {
-            Some(missed) => self.missed += missed,
-            None => self.backwards += 1,
-        }
-        *before = total;
+        self.count(payload.len(), [stream, source].concat(), (count, total), totals);
         let tail = &payload[payload.len().saturating_sub(600)..];
         if let Some(received) = number(tail, b"\"ts_recv\":") {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.oldest_age = self.oldest_age.max(now.saturating_sub(Duration::from_nanos(received)));
         }
     }
+}
+
+/// Topic and source as they are written, `tick_count` and `tick_total` of a payload by position.
+fn positional_head(payload: &[u8]) -> Option<(&[u8], u64, u64)> {
+    let [0x99, 1, rest @ ..] = payload else { return None };
+    let mut left = rest.strip_prefix(&[0x93])?;
+    for _ in 0..4 {
+        left = match *left.first()? {
+            short @ 0xa0..=0xbf => left.get(1 + usize::from(short & 31)..)?,
+            0xd9 => left.get(2 + usize::from(*left.get(1)?)..)?,
+            _ => return None,
+        };
+    }
+    let stream = &rest[..rest.len() - left.len()];
+    let (_seq, left) = unsigned(left)?;
+    let (count, left) = unsigned(left)?;
+    let (total, _) = unsigned(left)?;
+    Some((stream, count, total))
+}
+
+fn unsigned(from: &[u8]) -> Option<(u64, &[u8])> {
+    let length = match *from.first()? {
+        small @ 0..=0x7f => return Some((u64::from(small), &from[1..])),
+        0xcc => 1,
+        0xcd => 2,
+        0xce => 4,
+        0xcf => 8,
+        _ => return None,
+    };
+    let number = from.get(1..=length)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some((number, &from[1 + length..]))
 }
 
 fn position(text: &[u8], part: &[u8]) -> Option<usize> {

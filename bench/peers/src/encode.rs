@@ -28,9 +28,10 @@ pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let with_greeks =
         batch.snapshots.iter().filter(|snapshot| matches!(snapshot.greeks, GreeksState::Known(_))).count();
 
-    let (mut json, mut msgpack) =
-        (BatchEncoder::new(WireFormat::Json), BatchEncoder::new(WireFormat::MessagePack));
+    let [mut json, mut msgpack, mut positional] =
+        [WireFormat::Json, WireFormat::MessagePack, WireFormat::Positional].map(BatchEncoder::new);
     let (json_bytes, msgpack_bytes) = (json.encode(batch), msgpack.encode(batch));
+    let positional_len = positional.encode(batch).payload().len();
     let peers = peer_ticks(&market, batch)?;
     let (mut copy, mut peer) = (json_bytes.payload().to_vec(), Vec::new());
     serde_json::to_writer(&mut peer, &peers)?;
@@ -56,6 +57,12 @@ pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
             }),
         ),
         (
+            "snapshot-wire MessagePack by position",
+            Box::new(|| {
+                black_box(positional.encode(black_box(batch)));
+            }),
+        ),
+        (
             "serde_json, kiteconnect's tick and Greeks",
             Box::new(|| {
                 peer.clear();
@@ -76,6 +83,7 @@ pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
         &[
             ("snapshot-wire JSON", size(json_bytes.payload().len())),
             ("snapshot-wire MessagePack", size(msgpack_bytes.payload().len())),
+            ("snapshot-wire MessagePack by position", size(positional_len)),
             ("serde_json, kiteconnect's tick and Greeks", size(peer_len)),
         ],
     );

@@ -49,13 +49,15 @@ pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
         "crates: kiteconnect, implied-vol, serde_json, redis-rs",
         "kite-gateway, JSON",
         "kite-gateway, MessagePack",
+        "kite-gateway, MessagePack by position",
     ];
-    let mut rounds: [Vec<Round>; 3] = Default::default();
+    let formats = [WireFormat::Json, WireFormat::MessagePack, WireFormat::Positional];
+    let mut rounds: [Vec<Round>; 4] = Default::default();
     for _ in 0..ROUNDS {
         rounds[0].push(measure(&server, |until| rival(&market, &frames, &server, until))?);
-        rounds[1].push(measure(&server, |until| ours(&market, &frames, &server, WireFormat::Json, until))?);
-        rounds[2]
-            .push(measure(&server, |until| ours(&market, &frames, &server, WireFormat::MessagePack, until))?);
+        for (rounds, format) in rounds[1..].iter_mut().zip(formats) {
+            rounds.push(measure(&server, |until| ours(&market, &frames, &server, format, until))?);
+        }
     }
     let of = |figure: fn(&Round) -> f64| -> Vec<_> {
         let medians = rounds.iter().map(|rounds| median(rounds.iter().map(figure).collect()));
@@ -120,7 +122,7 @@ fn ours(
     until: Instant,
 ) -> Result<Round, Box<dyn Error>> {
     let mut config = RedisConfig::new(format!("redis://{}", server.address()).parse()?);
-    (config.last_values, config.format, config.queue) = (None, format, 4);
+    (config.last_values, config.format) = (None, format);
     config.command_timeout = Duration::from_secs(5);
     let (mut sink, writer) = RedisSink::new(config, RedisMetrics::noop());
     let status = sink.status();

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fred::prelude::{Builder, ClientLike, Config, PubsubInterface};
+use market_model::TickBody;
 use redis_fanout::{RedisConfig, RedisMetrics, RedisSink};
 use snapshot_wire::{BatchEncoder, WireFormat};
-use tick_pipeline::{SnapshotBatch, SnapshotSink};
+use tick_pipeline::{GreeksState, SnapshotBatch, SnapshotSink};
 use tokio::runtime::Runtime;
 
 use crate::market::Market;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, Subscriber};
 use crate::report::Report;
 use crate::rounds::{median, thread_seconds};
 use crate::sample;
@@ -27,13 +28,28 @@ const CHUNK: usize = 64;
 struct Load {
     title: &'static str,
     snapshots: usize,
+    /// Only prices, without depth and Greeks.
+    prices: bool,
     commands: usize,
+    subscriber: bool,
 }
 
-const LOADS: [Load; 2] = [
-    Load { title: "PUBLISH of a small batch, no subscriber", snapshots: 1, commands: 64 * 600 },
-    Load { title: "PUBLISH of 30 KB, no subscriber", snapshots: 22, commands: 64 * 60 },
+const LOADS: [Load; 4] = [
+    load("PUBLISH of one price, no subscriber", 1, true, 64 * 600, false),
+    load("PUBLISH of a small batch, no subscriber", 1, false, 64 * 600, false),
+    load("PUBLISH of 30 KB, no subscriber", 22, false, 64 * 60, false),
+    load("PUBLISH of one price, one subscriber", 1, true, 64 * 600, true),
 ];
+
+const fn load(
+    title: &'static str,
+    snapshots: usize,
+    prices: bool,
+    commands: usize,
+    subscriber: bool,
+) -> Load {
+    Load { title, snapshots, prices, commands, subscriber }
+}
 
 /// Client CPU per command, everything on one thread; the sink's figure has the encoding in it.
 pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
@@ -44,6 +60,12 @@ pub fn run(report: &mut Report) -> Result<(), Box<dyn Error>> {
     for load in LOADS {
         let mut batch = SnapshotBatch::clone(&source);
         batch.snapshots.truncate(load.snapshots);
+        if load.prices {
+            for snapshot in &mut batch.snapshots {
+                (snapshot.tick.body, snapshot.greeks) = (TickBody::Ltp, GreeksState::NotAnOption);
+            }
+        }
+        let _subscriber = load.subscriber.then(|| Subscriber::start(&server)).transpose()?;
         let payload = BatchEncoder::new(WireFormat::Json).encode(&batch).payload().to_vec();
         report.say(&format!("\npayload of {} bytes", payload.len()));
         let mut cpu = [const { Vec::new() }; 4];

@@ -109,6 +109,8 @@ fn ticker(
                     begun = thread_seconds();
                 }
                 ticks += frame.ticks.len();
+                // As the pipeline does.
+                streams.recycler.give(frame.ticks);
                 if ticks > FRAMES * PACKETS {
                     break;
                 }

@@ -62,6 +62,7 @@ pub struct ApiSink {
     hub: Arc<StreamHub>,
     json: BatchEncoder,
     message_pack: BatchEncoder,
+    positional: BatchEncoder,
 }
 
 // === impl StreamHub ===
@@ -78,6 +79,7 @@ impl StreamHub {
             hub: self.clone(),
             json: BatchEncoder::new(WireFormat::Json),
             message_pack: BatchEncoder::new(WireFormat::MessagePack),
+            positional: BatchEncoder::new(WireFormat::Positional),
         }
     }
 
@@ -118,12 +120,14 @@ impl ApiSink {
     pub fn publish(&mut self, batch: &SnapshotBatch) {
         self.hub.latest.apply(batch);
         let clients = self.hub.clients();
-        let (mut json, mut message_pack) =
-            (Encoded::new(&mut self.json), Encoded::new(&mut self.message_pack));
+        let mut json = Encoded::new(&mut self.json);
+        let mut message_pack = Encoded::new(&mut self.message_pack);
+        let mut positional = Encoded::new(&mut self.positional);
         for client in clients {
             let encoded = match client.options.format {
                 WireFormat::Json => &mut json,
                 WireFormat::MessagePack => &mut message_pack,
+                WireFormat::Positional => &mut positional,
             };
             client.offer(batch, encoded, &self.hub.metrics);
         }

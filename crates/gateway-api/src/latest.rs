@@ -53,9 +53,7 @@ impl LatestValues {
     pub fn apply(&self, batch: &SnapshotBatch) {
         let mut inner = self.lock();
         for snapshot in &batch.snapshots {
-            let value =
-                LatestValue { snapshot: snapshot.clone(), ts_publish: batch.ts_publish, sim: batch.sim };
-            inner.put(value);
+            inner.put(snapshot, batch);
         }
     }
 
@@ -104,12 +102,20 @@ impl Inner {
         self.values.get(at as usize)
     }
 
-    fn put(&mut self, value: LatestValue) {
+    fn put(&mut self, snapshot: &Snapshot, batch: &SnapshotBatch) {
         let next = self.values.len() as u32;
-        let at = *self.index.entry(value.snapshot.token()).or_insert(next);
+        let at = *self.index.entry(snapshot.token()).or_insert(next);
         match self.values.get_mut(at as usize) {
-            Some(held) => *held = value,
-            None => self.values.push(value),
+            // Field by field: a whole value would be put together elsewhere and copied once more.
+            Some(held) => {
+                held.snapshot.clone_from(snapshot);
+                (held.ts_publish, held.sim) = (batch.ts_publish, batch.sim);
+            }
+            None => self.values.push(LatestValue {
+                snapshot: snapshot.clone(),
+                ts_publish: batch.ts_publish,
+                sim: batch.sim,
+            }),
         }
     }
 }

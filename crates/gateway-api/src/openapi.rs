@@ -180,7 +180,9 @@ fn parameters(path: &str) -> Vec<Parameter> {
         | "/v1/accounts/{account}/reconnect" => {
             vec![path_parameter("account", "The account's name in the configuration.")]
         }
-        "/v1/stream" => vec![policy(), query("format", "json (default) or msgpack."), key()],
+        "/v1/stream" => {
+            vec![policy(), query("format", "json (default), msgpack or msgpack_positional."), key()]
+        }
         "/v1/events" => {
             vec![query("symbols", "Symbols as on the stream, separated by commas."), policy(), key()]
         }

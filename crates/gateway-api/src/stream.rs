@@ -88,7 +88,8 @@ fn format(word: Option<&str>) -> Result<WireFormat, Refusal> {
     match word {
         None | Some("json") => Ok(WireFormat::Json),
         Some("msgpack") => Ok(WireFormat::MessagePack),
-        Some(_) => Err(Refusal::input("format is one of json, msgpack")),
+        Some("msgpack_positional") => Ok(WireFormat::Positional),
+        Some(_) => Err(Refusal::input("format is one of json, msgpack, msgpack_positional")),
     }
 }
 

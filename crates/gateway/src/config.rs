@@ -14,6 +14,7 @@ pub use env::{Env, ProcessEnv};
 pub use settings::{SETTINGS, Setting};
 
 use kite_client::AddressFamily;
+use snapshot_wire::WireFormat;
 use subscription_store::WishSpec;
 
 use crate::secret::Secret;
@@ -83,8 +84,8 @@ pub struct RedisConfig {
     pub url: Secret,
     /// First part of every channel and key.
     pub namespace: String,
-    /// MessagePack in place of JSON.
-    pub msgpack: bool,
+    /// How payloads are written.
+    pub format: WireFormat,
     /// Connections.
     pub pool: usize,
     /// How often the last values that changed are stored; `None` stores none.

@@ -47,6 +47,15 @@ pub(crate) struct Lane {
     pub(crate) last_values: Arc<LastValues>,
 }
 
+// === impl PublishJob ===
+
+impl PublishJob {
+    /// Where it is published.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.channel).chain(&self.legacy_channel)
+    }
+}
+
 // === impl Lane ===
 
 impl Lane {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use redis_fanout::{RedisMetrics, RedisSink};
 use resilience::BreakerState;
+use snapshot_wire::WireFormat;
 use support::publisher::Publisher;
 use support::{RedisServer, batch, catalog, client, command, config, within};
 use tick_pipeline::SnapshotSink;
@@ -25,14 +26,15 @@ impl Drop for Killed {
     }
 }
 
-/// The Python that has the package, or nothing with a printed line.
-fn python() -> Option<String> {
+/// The Python that has the packages, or nothing with a printed line.
+fn python(packages: &str) -> Option<String> {
     let python = std::env::var("KITE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_client = Command::new(&python).args(["-c", "import redis"]).stderr(Stdio::null()).status();
+    let import = format!("import {packages}");
+    let has_client = Command::new(&python).args(["-c", &import]).stderr(Stdio::null()).status();
     if has_client.is_ok_and(|status| status.success()) {
         return Some(python);
     }
-    eprintln!("skipped: {python} with the package redis not found (KITE_TEST_PYTHON names another)");
+    eprintln!("skipped: {python} with the packages {packages} not found (KITE_TEST_PYTHON names another)");
     None
 }
 
@@ -54,7 +56,7 @@ async fn until_subscribed(url: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_python_consumer_knows_its_loss_across_a_kill() {
     const TOKENS: u32 = 7;
-    let Some(python) = python() else { return };
+    let Some(python) = python("redis") else { return };
     let Some(mut server) = RedisServer::start(&[]) else { return };
     let mut script = consumer(&python, "tests/support/survive.py", &server.url());
     let lines = BufReader::new(script.0.stdout.take().unwrap()).lines();
@@ -100,7 +102,7 @@ async fn a_python_consumer_knows_its_loss_across_a_kill() {
 
 #[tokio::test]
 async fn the_documented_consumer_reads_ticks_and_sees_a_hole() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("redis") else { return };
     let Some(server) = RedisServer::start(&[]) else { return };
     let mut consumer = consumer(&python, "../../examples/python/consume.py", &server.url());
     until_subscribed(&server.url()).await;
@@ -118,4 +120,23 @@ async fn the_documented_consumer_reads_ticks_and_sees_a_hole() {
     assert_eq!(lines[0], "SHARE0 100.07 None None None");
     assert!(lines[2].starts_with("missed 2 ticks of"), "{lines:?}");
     assert_eq!(lines[3], "SHARE0 100.11 None None None");
+}
+
+#[tokio::test]
+async fn the_documented_consumer_reads_ticks_by_position() {
+    let Some(python) = python("redis, msgpack") else { return };
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let mut consumer = consumer(&python, "../../examples/python/positional.py", &server.url());
+    until_subscribed(&server.url()).await;
+    let mut config = config(&server.url());
+    config.format = WireFormat::Positional;
+    let (mut sink, writer) = RedisSink::new(config, RedisMetrics::noop());
+    let catalog = catalog(1);
+    let send = async {
+        sink.deliver(&batch(&catalog, 7)).await.unwrap();
+        drop(sink);
+    };
+    within(async { tokio::join!(send, writer.run()) }).await;
+    let mut lines = BufReader::new(consumer.0.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "SHARE0 100.07 None None None");
 }

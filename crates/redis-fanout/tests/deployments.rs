@@ -71,8 +71,7 @@ async fn sentinels_lead_to_the_new_master() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rights_suffice() {
-    let rights =
-        "gateway on >secret resetchannels &kg:* ~kg:* -@all +publish +eval +hset +pexpire +xadd +ping";
+    let rights = "gateway on >secret resetchannels &kg:* ~kg:* -@all +publish +hset +pexpire +xadd +ping";
     let mut options = vec!["--user"];
     options.extend(rights.split(' '));
     let Some(server) = RedisServer::start(&options) else { return };

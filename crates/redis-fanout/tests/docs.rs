@@ -10,7 +10,7 @@ use market_model::{
     InstrumentSlot, InstrumentToken, Ohlc, OptionSide, Price, QuoteTick, Segment, Tick, TickBody, UnixNanos,
 };
 use redis_fanout::{Keys, RedisConfig};
-use snapshot_wire::{BatchEncoder, FieldKind, Table, WireFormat};
+use snapshot_wire::{BatchEncoder, FieldKind, POSITIONS, Table, WireFormat};
 use tick_pipeline::{
     ForwardSource, GreeksState, OptionGreeks, Quality, Snapshot, SnapshotBatch, SnapshotCause, Topic,
     TopicKind,
@@ -64,6 +64,11 @@ fn generated(what: &str) -> String {
             let source = repository().join("examples/python/consume.py");
             format!("\n```python\n{}```\n\n", std::fs::read_to_string(source).unwrap())
         }
+        None if what == "positional" => {
+            let source = repository().join("examples/python/positional.py");
+            format!("\n```python\n{}```\n\n", std::fs::read_to_string(source).unwrap())
+        }
+        None if what == "positions" => positions(),
         None if what == "sample" => format!("\n```json\n{}\n```\n\n", sample()),
         Some(("tables", titles)) => titles.split(' ').map(table).collect::<String>() + "\n",
         _ => panic!("docs/redis.md wants `{what}`, which nobody makes"),
@@ -79,6 +84,14 @@ fn table(title: &str) -> String {
         writeln!(out, "| `{}` | {} | {when} | {} |", field.name, kind(field.kind), field.meaning).unwrap();
     }
     out
+}
+
+fn positions() -> String {
+    let mut out = String::from("\n| place | field |\n| --- | --- |\n");
+    for (place, name) in POSITIONS.iter().enumerate() {
+        writeln!(out, "| {place} | `{name}` |").unwrap();
+    }
+    out + "\n"
 }
 
 fn kind(kind: FieldKind) -> String {

@@ -146,7 +146,6 @@ async fn a_replica_is_named_and_nothing_is_published_there() {
     assert_eq!((status.connected, status.batches, subscriber.ledger().batches), (0, 0, 0));
 }
 
-/// Batches that are sent together go through a script.
 #[tokio::test]
 async fn batches_sent_together_reach_the_subscribers_of_a_replica_too() {
     let Some(master) = RedisServer::start(&[]) else { return };
@@ -173,11 +172,7 @@ async fn batches_sent_together_reach_the_subscribers_of_a_replica_too() {
     })
     .await;
     let stats: String = command(&admin, &["INFO", "commandstats"]).await.unwrap();
-    let calls = |name: &str| {
-        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:calls="))).unwrap();
-        line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap()
-    };
-    assert!(calls("eval") < 10 && calls("publish") == 50, "{stats}");
+    assert!(stats.contains("cmdstat_publish:calls=50,"), "{stats}");
     for subscriber in &subscribers {
         let ledger = subscriber.ledger();
         assert_eq!((ledger.received, ledger.missed, ledger.old_after_new), (150, 0, 0));

@@ -2,6 +2,10 @@
 
 use serde::Deserialize;
 
+mod positional;
+
+pub use self::positional::PositionalTicks;
+
 /// A batch or a message of ticks.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct TicksMessage {

@@ -38,7 +38,7 @@ pub fn encode_health(format: WireFormat, record: &HealthRecord, out: &mut Vec<u8
     let kind = health_type(&record.event)?;
     match format {
         WireFormat::Json => append::<Json>(record, kind, out),
-        WireFormat::MessagePack => append::<MessagePack>(record, kind, out),
+        WireFormat::MessagePack | WireFormat::Positional => append::<MessagePack>(record, kind, out),
     }
     Some(kind)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use market_model::{Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken};
 use rustc_hash::FxHashMap;
 
+use crate::positional;
 use crate::writer::{Format, Writer, key};
 
 /// The names of every instrument of one catalog that was written so far: at most one entry per instrument.
@@ -55,10 +56,14 @@ impl Identities {
     fn add<F: Format>(&mut self, slot: InstrumentSlot, token: InstrumentToken, out: &mut Vec<u8>) -> u16 {
         let instrument = self.catalog.as_deref().and_then(|catalog| catalog.instruments().get(slot.index()));
         let mut writer = F::writer(Vec::new(), 0);
-        writer.open_map(key!("instrument_token"));
-        writer.unsigned(u64::from(token.0));
-        if let Some(instrument) = instrument {
-            write_instrument(&mut writer, instrument);
+        if F::BY_POSITION {
+            positional::write_identity(&mut writer, token, instrument);
+        } else {
+            writer.open_map(key!("instrument_token"));
+            writer.unsigned(u64::from(token.0));
+            if let Some(instrument) = instrument {
+                write_instrument(&mut writer, instrument);
+            }
         }
         let (bytes, fields) = writer.finish();
         out.extend_from_slice(&bytes);

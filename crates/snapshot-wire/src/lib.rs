@@ -34,6 +34,8 @@ mod identity;
 mod json;
 mod memo;
 mod msgpack;
+mod positional;
+mod spent;
 mod target;
 mod tick;
 mod words;
@@ -45,6 +47,7 @@ mod tests;
 pub use batch::{BatchEncoder, EncodedBatch, TicksHead, WireFormat, write_ticks};
 pub use fields::{Field, FieldKind, TABLES, Table};
 pub use health::{encode_health, health_type};
+pub use positional::{POSITIONAL_VERSION, POSITIONS};
 pub use words::{forward_source_word, gap_cause_word, no_greeks_word, quality_word, stale_cause_word};
 
 /// The `v` of every payload. It rises when a field is removed or changes its meaning; new fields do not raise it.

@@ -43,7 +43,7 @@ impl Format for MessagePack {
 
     #[inline(always)]
     fn writer<T: Target>(target: T, fields: u16) -> MessagePackWriter<T> {
-        MessagePackWriter { target, fields }
+        MessagePackWriter::new(target, fields)
     }
 
     fn count_fields(target: &mut impl Target, at: usize, fields: u16) {
@@ -54,6 +54,11 @@ impl Format for MessagePack {
 // === impl MessagePackWriter ===
 
 impl<T: Target> MessagePackWriter<T> {
+    #[inline(always)]
+    pub(crate) fn new(target: T, fields: u16) -> Self {
+        Self { target, fields }
+    }
+
     #[inline(always)]
     fn marked<const N: usize>(&mut self, marker: u8, big_endian: [u8; N]) {
         self.target.put_padded([marker], 1);

@@ -24,6 +24,7 @@ const FUTURE: InstrumentSlot = InstrumentSlot(2);
 const OPTION: InstrumentSlot = InstrumentSlot(3);
 
 mod limits;
+mod positional;
 
 fn price(text: &str) -> Price {
     text.parse().unwrap()

@@ -139,7 +139,7 @@ fn write_greeks(out: &mut impl Writer, state: &GreeksState, memo: &mut Memo) {
     out.word(no_greeks_word(reason));
 }
 
-fn is_finite(greeks: &OptionGreeks) -> bool {
+pub(crate) fn is_finite(greeks: &OptionGreeks) -> bool {
     let OptionGreeks { iv, delta, gamma, vega, theta, rho, forward, rate, t_years, .. } = *greeks;
     [iv, delta, gamma, vega, theta, rho, forward, rate, t_years].iter().all(|value| value.is_finite())
 }

@@ -39,6 +39,8 @@ pub(crate) struct OpenMap {
 pub(crate) trait Format {
     type Writer<T: Target>: Writer<Target = T>;
 
+    /// Whether ticks are arrays, written by [`positional`](crate::positional), instead of objects with names.
+    const BY_POSITION: bool = false;
     /// Stands between the items of an array.
     const BETWEEN: &'static [u8];
     /// What closes an object, after [`Format::count_fields`].

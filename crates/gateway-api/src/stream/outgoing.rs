@@ -130,7 +130,7 @@ impl Numberer {
     fn push(&self, kind: &'static str, message: Vec<u8>, out: &mut Vec<Outgoing>) {
         let body = match self.format {
             WireFormat::Json => OutgoingBody::Text(String::from_utf8_lossy(&message).into_owned()),
-            WireFormat::MessagePack => OutgoingBody::Binary(message.into()),
+            WireFormat::MessagePack | WireFormat::Positional => OutgoingBody::Binary(message.into()),
         };
         out.push(Outgoing { kind, seq: Some(self.seq), body });
     }

@@ -234,6 +234,7 @@ impl Session {
             format: match self.options.format {
                 WireFormat::Json => "json",
                 WireFormat::MessagePack => "msgpack",
+                WireFormat::Positional => "msgpack_positional",
             },
             sim: self.door.state.sim,
             heartbeat_ms: u64::try_from(config.heartbeat.as_millis()).unwrap_or(u64::MAX),

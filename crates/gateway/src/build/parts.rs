@@ -87,9 +87,7 @@ pub(super) fn spawn_redis(
     wanted.legacy_channels = config.compat_channels;
     wanted.last_values =
         config.last_values_every.map(|interval| LastValuesConfig { interval, ..LastValuesConfig::default() });
-    if config.msgpack {
-        wanted.format = snapshot_wire::WireFormat::MessagePack;
-    }
+    wanted.format = config.format;
     let view = Arc::new(RedisView::default());
     let shown = view.clone();
     supervisor.spawn(TaskSpec::optional("sink/redis", stages.sinks), restart(), move |_| {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use kite_client::AddressFamily;
+use snapshot_wire::WireFormat;
 
 use account_pool::{AccountDefaults, AccountLimits, EnvironmentAccount, MasterKeySource};
 use subscription_store::{WishSpec, parse_wishes};
@@ -125,7 +126,11 @@ impl<'a> Reader<'a> {
 
     fn redis(&mut self) -> Option<RedisConfig> {
         let namespace = self.text("REDIS_NAMESPACE").unwrap_or_default();
-        let msgpack = self.word("REDIS_PAYLOAD", &["json", "msgpack"]) == "msgpack";
+        let format = match self.word("REDIS_PAYLOAD", &["json", "msgpack", "msgpack_positional"]) {
+            "msgpack" => WireFormat::MessagePack,
+            "msgpack_positional" => WireFormat::Positional,
+            _ => WireFormat::Json,
+        };
         let pool = self.number("REDIS_POOL", 1..=16);
         let compat_channels = self.flag("REDIS_COMPAT_CHANNELS");
         let last_values_ms: u64 = self.number("REDIS_LAST_VALUES_MS", 0..=60_000);
@@ -139,7 +144,7 @@ impl<'a> Reader<'a> {
         Some(RedisConfig {
             url: Secret::new(url),
             namespace,
-            msgpack,
+            format,
             pool,
             last_values_every,
             compat_channels,

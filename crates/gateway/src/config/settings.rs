@@ -140,7 +140,7 @@ pub const SETTINGS: &[Setting] = &[
         "Publishes to Redis when set: `redis://`, `rediss://` (TLS), `redis-cluster://` or `redis-sentinel://`.",
     ),
     open("REDIS_NAMESPACE", "redis.namespace", "kg", "First part of every channel and key."),
-    open("REDIS_PAYLOAD", "redis.payload", "json", "`json` or `msgpack`."),
+    open("REDIS_PAYLOAD", "redis.payload", "json", "`json`, `msgpack` or `msgpack_positional`."),
     open("REDIS_POOL", "redis.pool", "2", "Connections to Redis, 1 to 16."),
     open(
         "REDIS_LAST_VALUES_MS",

@@ -74,24 +74,6 @@ fn is_reply(text: &str) -> bool {
     word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// The field `role` of an answer to `HELLO`.
-pub(super) fn role_of(answer: Value) -> Option<String> {
-    let fields: Vec<Value> = match answer {
-        Value::Array(fields) => fields,
-        Value::Map(map) => return map.get(&"role".into()).and_then(Value::as_string),
-        _ => return None,
-    };
-    let (names, values) = (fields.iter().step_by(2), fields.iter().skip(1).step_by(2));
-    names.zip(values).find(|(name, _)| name.as_str().as_deref() == Some("role"))?.1.as_string()
-}
-
-pub(super) fn master_only(role: &str) -> Result<(), RedisError> {
-    match role {
-        "master" => Ok(()),
-        other => Err(RedisError::Replica(format!("it says its role is {other}"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -165,13 +165,16 @@ impl<'a> Session<'a> {
             {
                 self.send_health(job);
             }
-            match self.in_flight.next().await {
-                Some(done) => {
-                    if self.finish(done, unwritten).is_some() {
-                        return;
-                    }
-                }
-                None => return,
+            let done = tokio::select! {
+                biased;
+                _ = self.connection.lost() => return,
+                done = self.in_flight.next() => done,
+            };
+            let Some(done) = done else {
+                return;
+            };
+            if self.finish(done, unwritten).is_some() {
+                return;
             }
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn names_are_those_of_the_batch_at_hand() {
-    for format in [WireFormat::Json, WireFormat::MessagePack] {
+    for format in [WireFormat::Json, WireFormat::MessagePack, WireFormat::Positional] {
         let mut encoder = BatchEncoder::new(format);
         let first = encoder.encode(&batch_of(samples()));
         // The second time from memory.
@@ -70,13 +70,14 @@ fn the_longest_tick_fits_its_page() {
     tick.ts_event = at;
     tick.stale = Some(StaleCause::Feed(GapCause::Undecodable));
     tick.cause = SnapshotCause::Staleness;
-    for format in [WireFormat::Json, WireFormat::MessagePack] {
+    for format in [WireFormat::Json, WireFormat::MessagePack, WireFormat::Positional] {
         let encoded = BatchEncoder::new(format).encode(&batch_of(vec![tick.clone()]));
         // Half of the page: no field that is added tomorrow comes near its end unseen.
         assert!(encoded.tick(0).len() < crate::target::PAGE / 2, "{}", encoded.tick(0).len());
         let read: TickMessage = match format {
             WireFormat::Json => serde_json::from_slice(encoded.tick(0)).unwrap(),
             WireFormat::MessagePack => rmp_serde::from_slice(encoded.tick(0)).unwrap(),
+            WireFormat::Positional => positional::decoded(encoded.payload()).ticks.remove(0),
         };
         assert_eq!(read.greeks.unwrap().forward, longest);
         assert_eq!(read.depth.unwrap().sell[4].quantity, u32::MAX);
@@ -107,7 +108,7 @@ fn picked_ticks_make_a_message_without_encoding_again() {
         write_ticks(format, &head, [5, 0].iter().map(|&index| encoded.tick(index)), &mut out);
         let read: TicksMessage = match format {
             WireFormat::Json => serde_json::from_slice(&out).unwrap(),
-            WireFormat::MessagePack => rmp_serde::from_slice(&out).unwrap(),
+            _ => rmp_serde::from_slice(&out).unwrap(),
         };
         let tokens: Vec<_> = read.ticks.iter().map(|tick| tick.instrument_token).collect();
         assert_eq!((read.seq, read.topic, tokens), (3, None, vec![514, 408_065]));
