@@ -38,7 +38,7 @@ impl Footing {
         Self { assignments, centres }
     }
 
-    /// In about three bytes per instrument.
+    /// In one or two bytes per instrument.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer(Vec::new());
         to.number(VERSION);

@@ -1,6 +1,7 @@
 //! How a plan is made: keep, then make room, then place.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 use std::sync::Arc;
 
 use market_model::UnderlyingId;
@@ -198,13 +199,15 @@ impl<'a> Placer<'a> {
             return;
         }
         let key = |at: usize| (self.wanted(at).group, self.wanted(at).account);
-        homeless.sort_unstable_by_key(|&at| (key(at), at));
+        // The order of tokens is that of positions, so a stable sort keeps it.
+        homeless.sort_by_key(|&at| key(at));
         let mut chunks: Vec<&[usize]> = homeless.chunk_by(|&a, &b| key(a) == key(b)).collect();
         chunks.sort_by_key(|chunk| (Reverse(chunk.len()), key(chunk[0])));
-        let mut siblings = self.siblings(&chunks);
+        let (rows, mut counts) = self.siblings(&chunks);
         for chunk in chunks {
             let Wanted { group, account, .. } = *self.wanted(chunk[0]);
-            let with = siblings.entry(group).or_insert_with(|| vec![0; self.accounts.len()]);
+            let Some(row) = rows.get(&group) else { continue };
+            let with = &mut counts[row.clone()];
             let (mut rest, mut split) = (chunk, false);
             while !rest.is_empty() {
                 let whole = self.whole(rest.len(), account, with).filter(|_| !split);
@@ -254,19 +257,24 @@ impl<'a> Placer<'a> {
         open.max_by_key(|(at, load)| (load.room(), Reverse(*at))).map(|(at, _)| at)
     }
 
-    /// How many instruments of the underlyings in `chunks` each account has already.
-    fn siblings(&self, chunks: &[&[usize]]) -> FxHashMap<UnderlyingId, Vec<usize>> {
-        let groups = chunks.iter().map(|chunk| self.wanted(chunk[0]).group);
-        let mut counts: FxHashMap<UnderlyingId, Vec<usize>> =
-            groups.map(|group| (group, vec![0; self.accounts.len()])).collect();
+    /// How many instruments of the underlyings in `chunks` each account has already: for each underlying its part of
+    /// the counts.
+    fn siblings(&self, chunks: &[&[usize]]) -> (FxHashMap<UnderlyingId, Range<usize>>, Vec<usize>) {
+        let width = self.accounts.len();
+        let mut rows: FxHashMap<UnderlyingId, Range<usize>> = FxHashMap::default();
+        for chunk in chunks {
+            let start = rows.len() * width;
+            rows.entry(self.wanted(chunk[0]).group).or_insert(start..start + width);
+        }
+        let mut counts = vec![0; rows.len() * width];
         for (wanted, spot) in self.desired.wanted.iter().zip(&self.spots) {
             if let Some((account, _)) = spot.home
-                && let Some(counts) = counts.get_mut(&wanted.group)
+                && let Some(row) = rows.get(&wanted.group)
             {
-                counts[usize::from(account)] += 1;
+                counts[row.start + usize::from(account)] += 1;
             }
         }
-        counts
+        (rows, counts)
     }
 
     fn finish(mut self) -> Plan {
