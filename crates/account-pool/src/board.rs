@@ -13,8 +13,6 @@ use crate::life::{Generation, LifeConfig, TokenEvent, TokenLife, TokenState};
 use crate::metrics::AccountMetrics;
 use crate::secret::Secret;
 
-/// The wall clock may be set at any time, so it is looked at this often at least.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Longer than any token seen.
 const MOST_TOKEN: usize = 512;
 
@@ -121,7 +119,7 @@ impl TokenBoard {
     /// Looks at the clock; answers how long until it is worth doing so again.
     pub fn look_at_clock(&self) -> Duration {
         let now = self.clock.now();
-        let mut next = LOOK_EVERY;
+        let mut next = self.config.look_every;
         for (account, entry) in self.lock().iter_mut() {
             if entry.apply(TokenEvent::ClockMoved, now) {
                 let state = entry.life.state();

@@ -19,6 +19,8 @@ pub struct LifeConfig {
     pub dies_at: Time,
     /// How long before that a token counts as expiring.
     pub expiring_within: Duration,
+    /// The wall clock may be set at any time, so it is looked at this often at least.
+    pub look_every: Duration,
 }
 
 /// Counts the tokens an account has had since the start. Whoever reports that a token was refused says which one, so
@@ -95,9 +97,13 @@ struct Held {
 // === impl LifeConfig ===
 
 impl Default for LifeConfig {
-    /// 06:00 Indian time, announced half an hour before.
+    /// 06:00 Indian time, announced half an hour before; the clock each 30 s.
     fn default() -> Self {
-        Self { dies_at: Time::constant(6, 0, 0, 0), expiring_within: Duration::from_secs(30 * 60) }
+        Self {
+            dies_at: Time::constant(6, 0, 0, 0),
+            expiring_within: Duration::from_secs(30 * 60),
+            look_every: Duration::from_secs(30),
+        }
     }
 }
 

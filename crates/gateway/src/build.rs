@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use account_pool::{
-    AccountPool, DayCounts, LoginConfig, PoolConfig, PoolParts, SqlAccountStore, TokenFiles, TokenKeeper,
+    AccountPool, DayCounts, LifeConfig, LoginConfig, PoolConfig, PoolParts, SqlAccountStore, TokenFiles,
+    TokenKeeper,
 };
 use feed_control::{
     FeedControl, FeedControlConfig, FeedControlInputs, FeedControlMetrics, StoreSync, StoreSyncConfig,
@@ -100,9 +101,10 @@ impl Gateway {
         let mut keepers: Vec<Arc<dyn TokenKeeper>> = vec![Arc::new(TokenFiles::within(&config.data_dir))];
         keepers.extend(book.clone().map(|book| book as Arc<dyn TokenKeeper>));
         let login = LoginConfig { login_url: config.accounts.login_url.clone(), ..LoginConfig::default() };
+        let life = LifeConfig { look_every: config.clock_look, ..LifeConfig::default() };
         let counts: Arc<dyn DayCounts> = Arc::new(SqlAccountStore::new(database.clone()));
         let pool = Arc::new(AccountPool::new(
-            PoolConfig { login, ..PoolConfig::default() },
+            PoolConfig { login, life, ..PoolConfig::default() },
             PoolParts { clock: clock.clone(), recorder: telemetry.recorder.clone(), counts, keepers },
         ));
         supervisor.spawn(TaskSpec::optional("tokens", stages.support), restart(), {
@@ -183,7 +185,7 @@ impl Gateway {
             history: history.clone(),
             clock: clock.clone(),
             calendar,
-            config: RefreshConfig::default(),
+            config: RefreshConfig { look_again: config.clock_look, ..RefreshConfig::default() },
             metrics: RegistryMetrics::register(&*telemetry.recorder),
         });
         supervisor.spawn_once(TaskSpec::critical("instruments", stages.sources), |stop| refresher.run(stop));

@@ -22,9 +22,6 @@ use crate::{
 
 mod keep;
 
-/// The wall clock may be set at any time, so it is read again this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
 /// How dumps are fetched and judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefreshConfig {
@@ -36,10 +33,13 @@ pub struct RefreshConfig {
     pub backoff: BackoffConfig,
     /// A download that takes longer is given up.
     pub patience: Duration,
+    /// The wall clock may be set at any time, so it is read again this often.
+    pub look_again: Duration,
 }
 
 impl Default for RefreshConfig {
-    /// The default schedule and limits; tries after 5 s, doubling to 10 minutes; two minutes for a download.
+    /// The default schedule and limits; tries after 5 s, doubling to 10 minutes; two minutes for a download; the clock
+    /// each minute.
     fn default() -> Self {
         let backoff = BackoffConfig {
             initial: Duration::from_secs(5),
@@ -51,6 +51,7 @@ impl Default for RefreshConfig {
             limits: IntakeLimits::default(),
             backoff,
             patience: Duration::from_secs(120),
+            look_again: Duration::from_secs(60),
         }
     }
 }
@@ -133,7 +134,7 @@ impl<S: DumpSource, H: InstrumentHistory, C: Clock> Refresher<S, H, C> {
         }
     }
 
-    /// Waits for the next thing to do, at most [`LOOK_AGAIN`], and does it.
+    /// Waits for the next thing to do, at most [`RefreshConfig::look_again`], and does it.
     async fn turn(&mut self) {
         if self.registry.current().origin() == Origin::None {
             self.restore().await;
@@ -172,7 +173,7 @@ impl<S: DumpSource, H: InstrumentHistory, C: Clock> Refresher<S, H, C> {
         };
         let next = now + due.saturating_duration_since(now_waiting);
         self.registry.tell(|status| status.next_refresh = Some(next));
-        Some(due.min(now_waiting + LOOK_AGAIN))
+        Some(due.min(now_waiting + self.config.look_again))
     }
 
     async fn refresh(&mut self) -> Outcome {

@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
             database: self.text("DATABASE_URL").map(Secret::new),
             instance: self.instance(),
             roles: self.roles(),
+            clock_look: Duration::from_millis(self.number("GATEWAY_CLOCK_LOOK_MS", 10..=60_000)),
             lease: Duration::from_secs(self.number("GATEWAY_LEASE_SECONDS", 3..=60)),
             link: self.link(),
             record: self.record(),

@@ -96,6 +96,12 @@ pub const SETTINGS: &[Setting] = &[
         "6",
         "How long an instance that died keeps its accounts, 3 to 60.",
     ),
+    open(
+        "GATEWAY_CLOCK_LOOK_MS",
+        "gateway.clock_look_ms",
+        "30000",
+        "How often the wall clock is looked at for what happens by the hour: tokens that die, dumps that are due. Smaller where a simulated clock jumps.",
+    ),
     secret(
         "GATEWAY_MASTER_KEY",
         "gateway.master_key",
