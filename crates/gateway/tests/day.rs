@@ -155,7 +155,8 @@ async fn days_pass_as_they_should() {
         ("KITE_TICKER_URL", format!("ws://{broker}")),
     ];
     let env = BTreeMap::from(settings.map(|(name, value)| (name.to_owned(), value)));
-    let gateway = Gateway::build(Config::read(&env, None).unwrap(), Arc::new(clock.clone()), None).await.unwrap();
+    let gateway =
+        Gateway::build(Config::read(&env, None).unwrap(), Arc::new(clock.clone()), None).await.unwrap();
     let days = Days { address: gateway.address(), clock, story };
     let stop = CancellationToken::new();
 
@@ -213,7 +214,10 @@ async fn days_pass_as_they_should() {
         days.forward("2026-11-23 08:36:00");
         days.told(&["instruments refreshed", "day=2026-11-23"]).await;
         let lines = days.story.lines();
-        assert!(!lines.iter().any(|line| line.contains("refreshed") && line.contains("day=2026-11-21")), "a dump on a Saturday");
+        assert!(
+            !lines.iter().any(|line| line.contains("refreshed") && line.contains("day=2026-11-21")),
+            "a dump on a Saturday"
+        );
         let changes = days.json("/v1/instruments/changes").await["data"].clone();
         let told = changes["story"].as_str().unwrap();
         assert!(told.contains("lot") && told.contains("65") && told.contains("70"), "{changes}");
