@@ -133,7 +133,7 @@ impl AccountPool {
         let mut tried = 0;
         while tried < call.most_accounts.max(1) && !left.is_empty() {
             // Ranked anew each time: a wait or a failure changes who is free.
-            let member = left.swap_remove(best(&left, call.class));
+            let member = left.remove(best(&left, call.class));
             let name = &member.account.name;
             let Ready { view, breaker, permit } = match self.ready(&member, call).await {
                 Ok(ready) => ready,
