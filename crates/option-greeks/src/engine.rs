@@ -18,7 +18,7 @@ pub enum Path {
     Avx512,
     /// Four options at a time (x86-64 with AVX2 and FMA).
     Avx2,
-    /// One option at a time, on every processor.
+    /// One option at a time, on every processor; with FMA and AVX2 where there are any.
     Scalar,
 }
 
@@ -79,6 +79,11 @@ impl Engine {
             return Self { wide: Wide::Avx2(proof), single };
         }
         Self { wide: Wide::Single, single }
+    }
+
+    /// For one option: only the processor's scalar path is asked for.
+    pub(crate) fn for_one() -> Self {
+        Self { wide: Wide::Single, single: single() }
     }
 
     /// A chosen path, if this processor has it.

@@ -97,13 +97,19 @@ pub(crate) trait Lanes:
         all[0]
     }
 
-    /// `c[0] + c[1] x + ...`. The coefficients are dealt to four chains, which run side by side.
+    /// `c[0] + c[1] x + ...`. A short one goes pair by pair, a long one is dealt to four chains, which run side by side.
     #[inline(always)]
     fn polynomial<const N: usize>(self, c: &[f64; N]) -> Self {
         let x2 = self * self;
-        if N < 8 {
-            let (even, odd) = (self.strided(c, 0, 2, x2), self.strided(c, 1, 2, x2));
-            return odd.mul_add(self, even);
+        if N <= SHORT {
+            let pair = |i: usize| self.mul_add(self.splat(c[i + 1]), self.splat(c[i]));
+            let mut i = (N - 1) / 2 * 2;
+            let mut sum = if N % 2 == 0 { pair(i) } else { self.splat(c[i]) };
+            while i > 0 {
+                i -= 2;
+                sum = sum.mul_add(x2, pair(i));
+            }
+            return sum;
         }
         let x4 = x2 * x2;
         let (c0, c1) = (self.strided(c, 0, 4, x4), self.strided(c, 1, 4, x4));
@@ -147,6 +153,9 @@ pub(crate) trait Kernel {
     /// Does the work; `lane` is the first value, from which all others are made.
     fn run<V: Lanes>(self, lane: V);
 }
+
+/// The most coefficients of a polynomial that goes pair by pair.
+pub(crate) const SHORT: usize = 8;
 
 /// The most lanes of any width.
 pub(crate) const WIDEST: usize = 8;

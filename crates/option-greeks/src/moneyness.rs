@@ -66,7 +66,7 @@ fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRat
     let correction = q.mul_add(lost, difference.mul_add(inverse_sum, -q));
     let y = q * q;
     let series = y.polynomial(&ATANH);
-    let (half, half_low) = if EXACT {
+    let (high, low) = if EXACT {
         // The cubic term with its rounding errors: carry may cancel all but the last digits of the logarithm.
         let y_low = (q + q).mul_add(correction, q.mul_add(q, -y));
         let cube = q * y;
@@ -77,13 +77,15 @@ fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRat
         let sum = q + main;
         let low = (main - (sum - q)) + ((cube * y).mul_add(series, main_low) + correction);
         let half = sum + low;
-        (half, low - (half - sum))
+        let half_low = low - (half - sum);
+        (half + half, half_low + half_low)
     } else {
+        // Doubled before the end, as nothing is lost by it but time.
+        let (q, correction) = (q + q, correction + correction);
         let tail = (q * y).mul_add(y.mul_add(series, q.splat(THIRD)), correction);
-        let half = q + tail;
-        (half, tail - (half - q))
+        let high = q + tail;
+        (high, tail - (high - q))
     };
-    let (high, low) = (half + half, half_low + half_low);
     LogRatio { high, low, y, difference, sum, sum_low, inverse_sum, lost }
 }
 
@@ -126,7 +128,7 @@ pub(crate) fn wide<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Mone
     let ratio = log_ratio::<V, SPOT, true>(m_u, m_k * factor);
     let (high, low) = sum_of_two(n * LN2_HIGH, ratio.high);
     let log = fast_sum(high, low + n.mul_add(u.splat(LN2_LOW), ratio.low));
-    let root = strike.sqrt() * terms.root;
+    let root = strike.sqrt() * terms.root::<SPOT>();
     finish::<V, SPOT>(terms, strike, log, ratio.y, sum_of_two(u, -strike), (root, u.splat(1.0) / root))
 }
 
