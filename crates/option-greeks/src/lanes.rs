@@ -117,6 +117,18 @@ pub(crate) trait Lanes:
         c3.mul_add(self, c2).mul_add(x2, c1.mul_add(self, c0))
     }
 
+    /// Four polynomials at once.
+    #[inline(always)]
+    fn polynomials<const A: usize, const B: usize, const C: usize, const D: usize>(
+        self,
+        a: &[f64; A],
+        b: &[f64; B],
+        c: &[f64; C],
+        d: &[f64; D],
+    ) -> [Self; 4] {
+        [self.polynomial(a), self.polynomial(b), self.polynomial(c), self.polynomial(d)]
+    }
+
     /// Every `step`th coefficient from `first`, by Horner's rule in `x` to the power of `step`.
     #[inline(always)]
     fn strided<const N: usize>(self, c: &[f64; N], first: usize, step: usize, power: Self) -> Self {
@@ -150,8 +162,10 @@ pub(crate) trait Mask:
 
 /// A computation written for any width. It is inlined into a function compiled for the instruction set.
 pub(crate) trait Kernel {
+    /// What it answers, apart from what it writes.
+    type Answer;
     /// Does the work; `lane` is the first value, from which all others are made.
-    fn run<V: Lanes>(self, lane: V);
+    fn run<V: Lanes>(self, lane: V) -> Self::Answer;
 }
 
 /// The most coefficients of a polynomial that goes pair by pair.

@@ -82,14 +82,16 @@ pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
 /// The guess, and where its rational function holds; it fades beyond `s = 1`.
 #[inline(always)]
 pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
-    let a = (beta * 1e-9).max(a);
-    let l = ln_rough(a / beta + 1.0);
-    let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
+    let k = (a / beta).max(a.splat(1e-9));
+    let a = beta * k;
+    let l = ln_rough(k + 1.0);
+    let [p, q, c1, c2] = l.polynomials(&SEED_P, &SEED_Q, &SEED_C1, &SEED_C2);
+    let p = l * p;
     // One division serves for both quotients.
     let inverse = a.splat(1.0) / (p * q);
     let bachelier = (a * q * q) * inverse;
     let s2 = bachelier * bachelier;
-    let correction = s2.mul_add(l.polynomial(&SEED_C2), l.polynomial(&SEED_C1));
+    let correction = s2.mul_add(c2, c1);
     let s = ((bachelier * s2) * (p * inverse)).mul_add(correction, bachelier);
     (s, l.lt(l.splat(SEED_MAX)))
 }

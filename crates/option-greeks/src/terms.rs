@@ -69,10 +69,10 @@ const INVERSE_HALF_ROOT: f64 = 5.013_256_549_262_001;
 /// See [`Terms::largest_y`].
 const LARGEST_Y: f64 = 0.0428;
 
-/// No product of a few of these comes near the ends of the range of doubles. It is also all that most calls are asked.
+/// No product of a few of these comes near the ends of the range of doubles: rates are then below 1e23. It is also all that most calls are asked.
 #[inline(always)]
-fn is_tame(underlying: f64, rate: f64, years: f64) -> bool {
-    (1e-40..1e40).contains(&underlying) && rate.abs() < 1e20 && (1e-20..1e20).contains(&years)
+fn is_tame(underlying: f64, years: f64) -> bool {
+    (1e-40..1e40).contains(&underlying) && (1e-20..1e20).contains(&years)
 }
 
 /// What is wrong with the underlying price or the time to expiry.
@@ -101,7 +101,7 @@ impl Terms {
     #[inline(always)]
     pub(crate) fn new(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
         let underlying = model.underlying();
-        let tame = is_tame(underlying, rate, years);
+        let tame = is_tame(underlying, years);
         if !tame {
             check(underlying, years)?;
         }
@@ -186,7 +186,6 @@ impl Terms {
             spot_discount,
             whole_spot: call_maximum.high,
             strike_discount,
-            largest_y: if is_tame(spot, dividend_yield, years) { self.largest_y } else { -1.0 },
             factors: Factors { leg_yield: dividend_yield, net_rate: rate - dividend_yield, ..self.factors },
             ..self
         }

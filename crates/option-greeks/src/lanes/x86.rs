@@ -54,20 +54,20 @@ impl Avx2 {
     }
 
     /// Runs a kernel four lanes wide.
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(F64x4(_mm256_setzero_pd()));
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x4(_mm256_setzero_pd()))
         }
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe { compiled(kernel) }
     }
 
     /// Runs a kernel one lane wide, fused multiply-add being an instruction of the set.
-    pub(crate) fn run_single(self, kernel: impl Kernel) {
+    pub(crate) fn run_single<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(F64x1(0.0));
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x1(0.0))
         }
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe { compiled(kernel) }
@@ -84,10 +84,10 @@ impl Avx512 {
     }
 
     /// Runs a kernel eight lanes wide.
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(F64x8(_mm512_setzero_pd()));
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x8(_mm512_setzero_pd()))
         }
         // SAFETY: `self` proves that the processor has AVX-512 F, DQ and VL, and FMA; these imply AVX2.
         unsafe { compiled(kernel) }

@@ -17,6 +17,12 @@ use super::{LIFT, ROOT_HALF, TWO_52};
 #[derive(Clone, Copy)]
 pub(crate) struct F64x1(pub(super) f64);
 
+/// Beyond the end zero: a sum that starts from zero later has the same bits.
+#[inline(always)]
+fn coefficient<const N: usize>(c: &[f64; N], i: usize) -> f64 {
+    if i < N { c[i] } else { 0.0 }
+}
+
 /// Operators of `f64`, between two numbers of this type and with a plain one on the right.
 macro_rules! operators {
     ($($operator:ident $method:ident),*) => {
@@ -139,10 +145,9 @@ impl Lanes for F64x1 {
             return Self(self.0.polynomial(c));
         }
         let x2 = self.0 * self.0;
-        // A chain that is shorter than the others starts from zero, which changes none of its bits.
-        let at = |i: usize| if i < N { c[i] } else { 0.0 };
         // SAFETY: as above.
         unsafe {
+            let at = |i: usize| coefficient(c, i);
             // From the low lane up the chains of coefficients 0, 2, 1 and 3.
             let group = |i: usize| _mm256_set_pd(at(i + 3), at(i + 1), at(i + 2), at(i));
             let power = _mm256_set1_pd(x2 * x2);
@@ -156,6 +161,39 @@ impl Lanes for F64x1 {
             let pair = _mm_fmadd_pd(high, _mm_set1_pd(self.0), low);
             let upper = _mm_cvtsd_f64(_mm_unpackhi_pd(pair, pair));
             Self(upper.mul_add(x2, _mm_cvtsd_f64(pair)))
+        }
+    }
+
+    /// Short ones pair by pair, each in a lane of its own.
+    #[inline(always)]
+    fn polynomials<const A: usize, const B: usize, const C: usize, const D: usize>(
+        self,
+        a: &[f64; A],
+        b: &[f64; B],
+        c: &[f64; C],
+        d: &[f64; D],
+    ) -> [Self; 4] {
+        let longest = A.max(B).max(C).max(D);
+        if longest > SHORT {
+            return [self.polynomial(a), self.polynomial(b), self.polynomial(c), self.polynomial(d)];
+        }
+        // SAFETY: as above.
+        unsafe {
+            let group = |i: usize| {
+                _mm256_set_pd(coefficient(d, i), coefficient(c, i), coefficient(b, i), coefficient(a, i))
+            };
+            let x = _mm256_set1_pd(self.0);
+            let x2 = _mm256_mul_pd(x, x);
+            let pair = |i: usize| _mm256_fmadd_pd(x, group(i + 1), group(i));
+            let mut i = (longest - 1) / 2 * 2;
+            let mut sum = pair(i);
+            while i > 0 {
+                i -= 2;
+                sum = _mm256_fmadd_pd(sum, x2, pair(i));
+            }
+            let (low, high) = (_mm256_castpd256_pd128(sum), _mm256_extractf128_pd::<1>(sum));
+            let upper = |pair| _mm_cvtsd_f64(_mm_unpackhi_pd(pair, pair));
+            [_mm_cvtsd_f64(low), upper(low), _mm_cvtsd_f64(high), upper(high)].map(Self)
         }
     }
 }
