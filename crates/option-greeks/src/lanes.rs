@@ -102,12 +102,16 @@ pub(crate) trait Lanes:
     fn polynomial<const N: usize>(self, c: &[f64; N]) -> Self {
         let x2 = self * self;
         if N <= SHORT {
-            let pair = |i: usize| self.mul_add(self.splat(c[i + 1]), self.splat(c[i]));
+            // No closures here: they do not inherit the instruction set and may stay calls.
             let mut i = (N - 1) / 2 * 2;
-            let mut sum = if N % 2 == 0 { pair(i) } else { self.splat(c[i]) };
+            let mut sum = self.splat(c[i]);
+            if N.is_multiple_of(2) {
+                sum = self.mul_add(self.splat(c[i + 1]), sum);
+            }
             while i > 0 {
                 i -= 2;
-                sum = sum.mul_add(x2, pair(i));
+                let pair = self.mul_add(self.splat(c[i + 1]), self.splat(c[i]));
+                sum = sum.mul_add(x2, pair);
             }
             return sum;
         }

@@ -1,7 +1,7 @@
 //! Four and eight options at a time: the vector instructions of x86-64, and with [`one`] all unsafe code of this crate.
 //!
 //! Two facts make it sound. A value of [`F64x4`], [`F64x8`] or [`F64x1`] can only be made from another one; the first is
-//! made by [`Avx2::run`], [`Avx2::run_single`] or [`Avx512::run`], whose owners exist only after the processor was asked. So whoever holds a value may
+//! made by [`Avx2::run`], [`Avx2::run_one`] or [`Avx512::run`], whose owners exist only after the processor was asked. So whoever holds a value may
 //! run its instructions. And memory is touched only through slices whose length was checked.
 
 #![allow(unsafe_code)]
@@ -63,8 +63,18 @@ impl Avx2 {
         unsafe { compiled(kernel) }
     }
 
-    /// Runs a kernel one lane wide, fused multiply-add being an instruction of the set.
+    /// Runs a kernel one lane wide, with the scalar instructions of the set: fused multiply-add is one of them.
     pub(crate) fn run_single<K: Kernel>(self, kernel: K) -> K::Answer {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(0.0_f64)
+        }
+        // SAFETY: `self` proves that the processor has AVX2 and FMA.
+        unsafe { compiled(kernel) }
+    }
+
+    /// Runs a kernel for one option, see [`one`].
+    pub(crate) fn run_one<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx2,fma")]
         fn compiled<K: Kernel>(kernel: K) -> K::Answer {
             kernel.run(F64x1(0.0))

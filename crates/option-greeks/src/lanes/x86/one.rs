@@ -1,4 +1,4 @@
-//! One option at a time where AVX2 and FMA are at hand: the operations of plain `f64`, except where vector instructions
+//! One option per call where AVX2 and FMA are at hand: the operations of plain `f64`, except where vector instructions
 //! shorten the wait.
 //!
 //! A single option is a chain of dependent operations that the processor overlaps with the next call as far as its queues
@@ -13,7 +13,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::super::{Lanes, SHORT, WIDEST};
 use super::{LIFT, ROOT_HALF, TWO_52};
 
-/// One double. Only [`Avx2::run_single`](super::Avx2::run_single) makes the first one.
+/// One double. Only [`Avx2::run_one`](super::Avx2::run_one) makes the first one.
 #[derive(Clone, Copy)]
 pub(crate) struct F64x1(pub(super) f64);
 
@@ -21,6 +21,36 @@ pub(crate) struct F64x1(pub(super) f64);
 #[inline(always)]
 fn coefficient<const N: usize>(c: &[f64; N], i: usize) -> f64 {
     if i < N { c[i] } else { 0.0 }
+}
+
+/// Four coefficients from the `i`th on, for the chains of coefficients 0, 2, 1 and 3 from the low lane up.
+///
+/// # Safety
+///
+/// The processor has AVX2. No closure does this, as closures do not inherit the instruction set and may stay calls.
+#[inline(always)]
+unsafe fn chains<const N: usize>(c: &[f64; N], i: usize) -> __m256d {
+    // SAFETY: the caller's.
+    unsafe {
+        _mm256_set_pd(coefficient(c, i + 3), coefficient(c, i + 1), coefficient(c, i + 2), coefficient(c, i))
+    }
+}
+
+/// The `i`th coefficients of four polynomials, the first in the low lane.
+///
+/// # Safety
+///
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn side_by_side<const A: usize, const B: usize, const C: usize, const D: usize>(
+    a: &[f64; A],
+    b: &[f64; B],
+    c: &[f64; C],
+    d: &[f64; D],
+    i: usize,
+) -> __m256d {
+    // SAFETY: the caller's.
+    unsafe { _mm256_set_pd(coefficient(d, i), coefficient(c, i), coefficient(b, i), coefficient(a, i)) }
 }
 
 /// Operators of `f64`, between two numbers of this type and with a plain one on the right.
@@ -147,15 +177,12 @@ impl Lanes for F64x1 {
         let x2 = self.0 * self.0;
         // SAFETY: as above.
         unsafe {
-            let at = |i: usize| coefficient(c, i);
-            // From the low lane up the chains of coefficients 0, 2, 1 and 3.
-            let group = |i: usize| _mm256_set_pd(at(i + 3), at(i + 1), at(i + 2), at(i));
             let power = _mm256_set1_pd(x2 * x2);
             let mut i = (N - 1) / 4 * 4;
-            let mut sum = group(i);
+            let mut sum = chains(c, i);
             while i > 0 {
                 i -= 4;
-                sum = _mm256_fmadd_pd(sum, power, group(i));
+                sum = _mm256_fmadd_pd(sum, power, chains(c, i));
             }
             let (low, high) = (_mm256_castpd256_pd128(sum), _mm256_extractf128_pd::<1>(sum));
             let pair = _mm_fmadd_pd(high, _mm_set1_pd(self.0), low);
@@ -179,21 +206,23 @@ impl Lanes for F64x1 {
         }
         // SAFETY: as above.
         unsafe {
-            let group = |i: usize| {
-                _mm256_set_pd(coefficient(d, i), coefficient(c, i), coefficient(b, i), coefficient(a, i))
-            };
             let x = _mm256_set1_pd(self.0);
             let x2 = _mm256_mul_pd(x, x);
-            let pair = |i: usize| _mm256_fmadd_pd(x, group(i + 1), group(i));
             let mut i = (longest - 1) / 2 * 2;
-            let mut sum = pair(i);
+            let mut sum = _mm256_fmadd_pd(x, side_by_side(a, b, c, d, i + 1), side_by_side(a, b, c, d, i));
             while i > 0 {
                 i -= 2;
-                sum = _mm256_fmadd_pd(sum, x2, pair(i));
+                let pair = _mm256_fmadd_pd(x, side_by_side(a, b, c, d, i + 1), side_by_side(a, b, c, d, i));
+                sum = _mm256_fmadd_pd(sum, x2, pair);
             }
             let (low, high) = (_mm256_castpd256_pd128(sum), _mm256_extractf128_pd::<1>(sum));
-            let upper = |pair| _mm_cvtsd_f64(_mm_unpackhi_pd(pair, pair));
-            [_mm_cvtsd_f64(low), upper(low), _mm_cvtsd_f64(high), upper(high)].map(Self)
+            let (second, fourth) = (_mm_unpackhi_pd(low, low), _mm_unpackhi_pd(high, high));
+            [
+                Self(_mm_cvtsd_f64(low)),
+                Self(_mm_cvtsd_f64(second)),
+                Self(_mm_cvtsd_f64(high)),
+                Self(_mm_cvtsd_f64(fourth)),
+            ]
         }
     }
 }
