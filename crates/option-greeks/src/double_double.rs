@@ -15,6 +15,10 @@ pub(crate) struct DoubleDouble {
 /// ln 2 in three parts; the first has 32 bits, so its product with an exponent is exact.
 const LN2: [f64; 3] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10, 1.161_222_722_936_253_2e-26];
 
+/// `1/3!` to `1/9!`: what is left out of `exp(0.05)` is 3e-20.
+const TAYLOR: [f64; 7] =
+    [1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0, 1.0 / 40_320.0, 1.0 / 362_880.0];
+
 impl DoubleDouble {
     pub(crate) const ONE: Self = Self { high: 1.0, low: 0.0 };
 
@@ -51,11 +55,11 @@ impl DoubleDouble {
     #[inline(always)]
     pub(crate) fn exp(self) -> Self {
         if self.high.abs() < 0.05 {
-            // Against one the rounding errors of the rest are too small to be seen.
+            // Against one the rounding errors of the rest are too small to be seen, and the series ends soon.
             let r = self.high;
             let square = r * r;
             let rest =
-                Lanes::mul_add(r * square, r.polynomial(&EXP_CUBIC), Lanes::mul_add(square, 0.5, self.low));
+                Lanes::mul_add(r * square, r.polynomial(&TAYLOR), Lanes::mul_add(square, 0.5, self.low));
             return Self::fast_sum(1.0, r + rest);
         }
         if self.high.abs() < 0.34 {

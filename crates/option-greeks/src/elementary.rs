@@ -6,7 +6,7 @@
 
 use std::f64::consts::{LN_2, LOG2_E};
 
-use crate::coefficients::{EXP, GAP, GAP_WIDE, LN_1P, MILLS, MILLS_ROUGH, MILLS_WIDE};
+use crate::coefficients::{EXP, GAP, GAP_WIDE, LN_1P, LN_ROUGH, MILLS, MILLS_ROUGH, MILLS_WIDE};
 use crate::lanes::{Lanes, MAGIC};
 
 /// ln 2 in two parts; the first has 32 bits, so its product with an exponent is exact.
@@ -78,10 +78,11 @@ const EXP_HALF: [f64; 10] = {
     c
 };
 
-/// `ln(1 + e)` for `|e| <= 0.004`.
+/// `-ln(1 - e)` for `|e| <= 0.004`.
 #[inline(always)]
-pub(crate) fn ln_1p_small<V: Lanes>(e: V) -> V {
-    (e * e).mul_add(e.polynomial(&LN_1P), e)
+pub(crate) fn ln_reciprocal<V: Lanes>(e: V) -> V {
+    const SIGNED: [f64; 4] = [-LN_1P[0], LN_1P[1], -LN_1P[2], LN_1P[3]];
+    (e * e).mul_add(e.polynomial(&SIGNED), e)
 }
 
 /// `ln(x)` to about six digits, for positive normal numbers.
@@ -89,7 +90,7 @@ pub(crate) fn ln_1p_small<V: Lanes>(e: V) -> V {
 pub(crate) fn ln_rough<V: Lanes>(x: V) -> V {
     let (e, m) = x.split();
     let y = m - 1.0;
-    e.mul_add(e.splat(LN_2), y * y.polynomial(&crate::coefficients::LN_ROUGH))
+    y.mul_add(y.polynomial(&LN_ROUGH), e * LN_2)
 }
 
 /// `M(z)` for `-0.26 <= z <= 6.05`.

@@ -4,7 +4,6 @@ use crate::chain::{AllColumns, Chain, GreeksColumns, PriceColumns, VolatilityCha
 use crate::lanes::Kernel;
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::x86::{Avx2, Avx512};
-use crate::limits;
 use crate::refused::Refused;
 use crate::solve::{Solve, SolveOne};
 use crate::solve_wide::SolveWide;
@@ -81,6 +80,12 @@ impl Engine {
         Self { wide: Wide::Single, single }
     }
 
+    /// For one option: only the processor's scalar path is asked for.
+    #[inline]
+    pub(crate) fn for_one() -> Self {
+        Self { wide: Wide::Single, single: single() }
+    }
+
     /// A chosen path, if this processor has it.
     #[must_use]
     pub fn on(path: Path) -> Option<Self> {
@@ -115,7 +120,7 @@ impl Engine {
         }
     }
 
-    fn run(&self, kernel: impl Kernel) {
+    fn run<K: Kernel>(&self, kernel: K) -> K::Answer {
         match self.wide {
             #[cfg(target_arch = "x86_64")]
             Wide::Avx512(proof) => proof.run(kernel),
@@ -125,10 +130,20 @@ impl Engine {
         }
     }
 
-    fn run_single(&self, kernel: impl Kernel) {
+    fn run_single<K: Kernel>(&self, kernel: K) -> K::Answer {
         match self.single {
             #[cfg(target_arch = "x86_64")]
             Single::Fma(proof) => proof.run_single(kernel),
+            Single::Portable => kernel.run(0.0_f64),
+        }
+    }
+
+    /// A kernel for one option: what counts is how long it waits for itself.
+    #[inline(always)]
+    fn run_one<K: Kernel>(&self, kernel: K) -> K::Answer {
+        match self.single {
+            #[cfg(target_arch = "x86_64")]
+            Single::Fma(proof) => proof.run_one(kernel),
             Single::Portable => kernel.run(0.0_f64),
         }
     }
@@ -138,6 +153,7 @@ impl Engine {
     /// # Errors
     ///
     /// The first input that is out of its domain.
+    #[inline]
     pub fn price(&self, option: &OptionInputs, volatility: f64) -> Result<f64, PricingError> {
         self.greeks(option, volatility).map(|greeks| greeks.price)
     }
@@ -147,10 +163,9 @@ impl Engine {
     /// # Errors
     ///
     /// The first input that is out of its domain.
+    #[inline]
     pub fn greeks(&self, option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingError> {
-        let mut answer = (Status::Ok, limits::NAN_GREEKS);
-        self.run_single(ValueOne { option, volatility, answer: &mut answer });
-        let (status, greeks) = answer;
+        let (status, greeks) = self.run_one(ValueOne { option, volatility });
         match status.pricing_error() {
             None => Ok(greeks),
             Some(error) => Err(error),
@@ -162,9 +177,9 @@ impl Engine {
     /// # Errors
     ///
     /// The first input that is out of its domain, or the bound the price violates.
+    #[inline]
     pub fn implied_volatility(&self, option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
-        let mut answer = Err(Status::BadPrice);
-        self.run_single(SolveOne { option, price, answer: &mut answer });
+        let answer = self.run_one(SolveOne { option, price });
         answer.map_err(|status| status.implied_vol_error().unwrap_or(ImpliedVolError::BadPrice))
     }
 
@@ -255,6 +270,7 @@ impl Engine {
     }
 }
 
+#[inline]
 fn single() -> Single {
     #[cfg(target_arch = "x86_64")]
     if let Some(proof) = Avx2::detect() {

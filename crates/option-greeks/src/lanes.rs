@@ -97,18 +97,40 @@ pub(crate) trait Lanes:
         all[0]
     }
 
-    /// `c[0] + c[1] x + ...`. The coefficients are dealt to four chains, which run side by side.
+    /// `c[0] + c[1] x + ...`. A short one goes pair by pair, a long one is dealt to four chains, which run side by side.
     #[inline(always)]
     fn polynomial<const N: usize>(self, c: &[f64; N]) -> Self {
         let x2 = self * self;
-        if N < 8 {
-            let (even, odd) = (self.strided(c, 0, 2, x2), self.strided(c, 1, 2, x2));
-            return odd.mul_add(self, even);
+        if N <= SHORT {
+            // No closures here: they do not inherit the instruction set and may stay calls.
+            let mut i = (N - 1) / 2 * 2;
+            let mut sum = self.splat(c[i]);
+            if N.is_multiple_of(2) {
+                sum = self.mul_add(self.splat(c[i + 1]), sum);
+            }
+            while i > 0 {
+                i -= 2;
+                let pair = self.mul_add(self.splat(c[i + 1]), self.splat(c[i]));
+                sum = sum.mul_add(x2, pair);
+            }
+            return sum;
         }
         let x4 = x2 * x2;
         let (c0, c1) = (self.strided(c, 0, 4, x4), self.strided(c, 1, 4, x4));
         let (c2, c3) = (self.strided(c, 2, 4, x4), self.strided(c, 3, 4, x4));
         c3.mul_add(self, c2).mul_add(x2, c1.mul_add(self, c0))
+    }
+
+    /// Four polynomials at once.
+    #[inline(always)]
+    fn polynomials<const A: usize, const B: usize, const C: usize, const D: usize>(
+        self,
+        a: &[f64; A],
+        b: &[f64; B],
+        c: &[f64; C],
+        d: &[f64; D],
+    ) -> [Self; 4] {
+        [self.polynomial(a), self.polynomial(b), self.polynomial(c), self.polynomial(d)]
     }
 
     /// Every `step`th coefficient from `first`, by Horner's rule in `x` to the power of `step`.
@@ -144,9 +166,14 @@ pub(crate) trait Mask:
 
 /// A computation written for any width. It is inlined into a function compiled for the instruction set.
 pub(crate) trait Kernel {
+    /// What it answers, apart from what it writes.
+    type Answer;
     /// Does the work; `lane` is the first value, from which all others are made.
-    fn run<V: Lanes>(self, lane: V);
+    fn run<V: Lanes>(self, lane: V) -> Self::Answer;
 }
+
+/// The most coefficients of a polynomial that goes pair by pair.
+pub(crate) const SHORT: usize = 8;
 
 /// The most lanes of any width.
 pub(crate) const WIDEST: usize = 8;

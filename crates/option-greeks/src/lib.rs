@@ -63,7 +63,7 @@ pub use status::{ImpliedVolError, PricingError, Status};
 ///
 /// The first input that is out of its domain, in the order of [`Status`].
 pub fn price(option: &OptionInputs, volatility: f64) -> Result<f64, PricingError> {
-    Engine::best().price(option, volatility)
+    Engine::for_one().price(option, volatility)
 }
 
 /// Value and all Greeks of an option at a volatility (per 1.00, so 0.2 is 20 %).
@@ -74,7 +74,7 @@ pub fn price(option: &OptionInputs, volatility: f64) -> Result<f64, PricingError
 ///
 /// The first input that is out of its domain, in the order of [`Status`].
 pub fn greeks(option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingError> {
-    Engine::best().greeks(option, volatility)
+    Engine::for_one().greeks(option, volatility)
 }
 
 /// The volatility (per 1.00) at which the model returns this price.
@@ -84,7 +84,7 @@ pub fn greeks(option: &OptionInputs, volatility: f64) -> Result<Greeks, PricingE
 /// The first input that is out of its domain or the bound the price violates, in the order of [`Status`]. There is
 /// no made-up answer: never zero, never NaN.
 pub fn implied_volatility(option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
-    Engine::best().implied_volatility(option, price)
+    Engine::for_one().implied_volatility(option, price)
 }
 
 /// Implied volatility and five Greeks of every option of a chain. Nothing is allocated.

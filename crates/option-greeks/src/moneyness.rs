@@ -43,6 +43,9 @@ struct LogRatio<V> {
     inverse_sum: V,
     /// What the reciprocal of the sum lacks, relative to it.
     lost: V,
+    /// [`INVERSE_ROOT`] and [`ROOT`] at `y`.
+    inverse_root: V,
+    root: V,
 }
 
 /// The logarithm of `u/k` for numbers within a factor of two of each other: their difference is exact (Sterbenz 1974).
@@ -54,9 +57,21 @@ fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRat
     if !LOW {
         let (q, zero) = (difference / sum, sum.splat(0.0));
         let y = q * q;
-        let half = (q * y).mul_add(y.mul_add(y.polynomial(&ATANH), q.splat(THIRD)), q);
+        let [series, inverse_root, root, _] = y.polynomials(&ATANH, &INVERSE_ROOT, &ROOT, &[0.0]);
+        let half = (q * y).mul_add(y.mul_add(series, q.splat(THIRD)), q);
         let (high, inverse_sum) = (half + half, sum.splat(1.0) / sum);
-        return LogRatio { high, low: zero, y, difference, sum, sum_low: zero, inverse_sum, lost: zero };
+        return LogRatio {
+            high,
+            low: zero,
+            y,
+            difference,
+            sum,
+            sum_low: zero,
+            inverse_sum,
+            lost: zero,
+            inverse_root,
+            root,
+        };
     }
     let shadow = sum - u;
     let sum_low = (u - (sum - shadow)) + (k - shadow);
@@ -65,8 +80,8 @@ fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRat
     let q = difference * inverse_sum;
     let correction = q.mul_add(lost, difference.mul_add(inverse_sum, -q));
     let y = q * q;
-    let series = y.polynomial(&ATANH);
-    let (half, half_low) = if EXACT {
+    let [series, inverse_root, root, _] = y.polynomials(&ATANH, &INVERSE_ROOT, &ROOT, &[0.0]);
+    let (high, low) = if EXACT {
         // The cubic term with its rounding errors: carry may cancel all but the last digits of the logarithm.
         let y_low = (q + q).mul_add(correction, q.mul_add(q, -y));
         let cube = q * y;
@@ -77,14 +92,16 @@ fn log_ratio<V: Lanes, const EXACT: bool, const LOW: bool>(u: V, k: V) -> LogRat
         let sum = q + main;
         let low = (main - (sum - q)) + ((cube * y).mul_add(series, main_low) + correction);
         let half = sum + low;
-        (half, low - (half - sum))
+        let half_low = low - (half - sum);
+        (half + half, half_low + half_low)
     } else {
+        // Doubled before the end, as nothing is lost by it but time.
+        let (q, correction) = (q + q, correction + correction);
         let tail = (q * y).mul_add(y.mul_add(series, q.splat(THIRD)), correction);
-        let half = q + tail;
-        (half, tail - (half - q))
+        let high = q + tail;
+        (high, tail - (high - q))
     };
-    let (high, low) = (half + half, half_low + half_low);
-    LogRatio { high, low, y, difference, sum, sum_low, inverse_sum, lost }
+    LogRatio { high, low, y, difference, sum, sum_low, inverse_sum, lost, inverse_root, root }
 }
 
 /// Where strikes may be within the reach of [`near`]: cheap, and never false where they are.
@@ -101,13 +118,11 @@ pub(crate) fn near<V: Lanes, const SPOT: bool, const LOW: bool>(terms: &Terms, s
     let ratio = log_ratio::<V, SPOT, LOW>(strike.splat(terms.underlying), strike);
     let LogRatio { y, difference, sum, sum_low, inverse_sum, lost, .. } = ratio;
     // The geometric mean of the legs from their sum: `uk = ((u+k)/2)^2 (1-y)`. No root and no further division.
-    let root = if LOW {
-        sum.mul_add(y * y.polynomial(&ROOT), sum_low) + sum
-    } else {
-        sum.mul_add(y * y.polynomial(&ROOT), sum)
-    };
-    let inverse_root = inverse_sum.mul_add(y.mul_add(y.polynomial(&INVERSE_ROOT), lost), inverse_sum);
-    let roots = (root * terms.half_root, inverse_root * terms.inverse_half_root);
+    let root =
+        if LOW { sum.mul_add(y * ratio.root, sum_low) + sum } else { sum.mul_add(y * ratio.root, sum) };
+    let scaled = inverse_sum * terms.inverse_half_root;
+    let inverse_root = scaled.mul_add(y.mul_add(ratio.inverse_root, lost), scaled);
+    let roots = (root * terms.half_root, inverse_root);
     finish::<V, SPOT>(terms, strike, (ratio.high, ratio.low), y, (difference, y.splat(0.0)), roots)
 }
 
@@ -126,7 +141,7 @@ pub(crate) fn wide<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V) -> Mone
     let ratio = log_ratio::<V, SPOT, true>(m_u, m_k * factor);
     let (high, low) = sum_of_two(n * LN2_HIGH, ratio.high);
     let log = fast_sum(high, low + n.mul_add(u.splat(LN2_LOW), ratio.low));
-    let root = strike.sqrt() * terms.root;
+    let root = strike.sqrt() * terms.root::<SPOT>();
     finish::<V, SPOT>(terms, strike, log, ratio.y, sum_of_two(u, -strike), (root, u.splat(1.0) / root))
 }
 

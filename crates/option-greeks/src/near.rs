@@ -9,7 +9,7 @@
 //! which leaves less than 1e-16; and the division by `sqrt(T)` with all roundings carried along.
 
 use crate::coefficients::{SEED_C1, SEED_C2, SEED_MAX, SEED_P, SEED_Q};
-use crate::elementary::{Exp, exp_half, gap, ln_1p_small, ln_rough, mills};
+use crate::elementary::{Exp, exp_half, gap, ln_reciprocal, ln_rough, mills};
 use crate::lanes::{Lanes, Mask};
 use crate::moneyness::Moneyness;
 use crate::terms::Terms;
@@ -82,13 +82,17 @@ pub(crate) fn seed<V: Lanes>(a: V, beta: V) -> Seed<V> {
 /// The guess, and where its rational function holds; it fades beyond `s = 1`.
 #[inline(always)]
 pub(crate) fn bachelier_seed<V: Lanes>(a: V, beta: V) -> (V, V::Mask) {
-    let a = (beta * 1e-9).max(a);
-    let l = ln_rough(a / beta + 1.0);
-    let (p, q) = (l * l.polynomial(&SEED_P), l.polynomial(&SEED_Q));
-    let bachelier = (a * q) / p;
+    let k = (a / beta).max(a.splat(1e-9));
+    let a = beta * k;
+    let l = ln_rough(k + 1.0);
+    let [p, q, c1, c2] = l.polynomials(&SEED_P, &SEED_Q, &SEED_C1, &SEED_C2);
+    let p = l * p;
+    // One division serves for both quotients.
+    let inverse = a.splat(1.0) / (p * q);
+    let bachelier = (a * q * q) * inverse;
     let s2 = bachelier * bachelier;
-    let correction = s2.mul_add(l.polynomial(&SEED_C2), l.polynomial(&SEED_C1)) / q;
-    let s = (bachelier * s2).mul_add(correction, bachelier);
+    let correction = s2.mul_add(c2, c1);
+    let s = ((bachelier * s2) * (p * inverse)).mul_add(correction, bachelier);
     (s, l.lt(l.splat(SEED_MAX)))
 }
 
@@ -119,24 +123,27 @@ pub(crate) fn step<V: Lanes>(a: V, a_low: V, beta: V, s: V, inverse: V, odd: V) 
     let market = beta.add_exponent(n);
     let model = s * odd;
     let model_low = s.neg_mul_add(odd, model);
-    let residual = (market.mul_add(fraction, market - model) + model_low) / model;
-    let correction = householder(ln_1p_small(residual), odd, z2, t2);
-    (correction, residual.abs().lt(s.splat(LARGEST_RESIDUAL)))
+    // The excess over the market, as the reciprocal of the market is ready before the model is.
+    let inverse_market = s.splat(1.0) / market.mul_add(fraction, market);
+    let excess = (market.mul_add(fraction, market - model) + model_low) * inverse_market;
+    let correction = householder(ln_reciprocal(excess), odd, z2, t2);
+    (correction, excess.abs().lt(s.splat(LARGEST_RESIDUAL)))
 }
 
 /// The step of order four (Householder 1970) that changes `ln b` by `residual`, relative to `s`.
 ///
-/// With `nu = residual O` the series is `nu - nu^2 h2 / 2 + nu^3 (h2^2 / 2 - h3 / 6)`, where `h2` and `h3` are derivatives
-/// of `ln b` over the first one. As `h2 = g - 1/O`, `g = z^2 - t^2`, products with `nu` need no reciprocal of `O`.
+/// With `r` the residual and `nu = r O` the series is `nu - nu^2 h2 / 2 + nu^3 (h2^2 / 2 - h3 / 6)`, where `h2` and `h3` are
+/// derivatives of `ln b` over the first one. As `O h2 = g O - 1`, `g = z^2 - t^2`, it needs no reciprocal of `O`, and
+/// everything but `r` itself is ready before the residual is.
 #[inline(always)]
 pub(crate) fn householder<V: Lanes>(residual: V, odd: V, z2: V, t2: V) -> V {
-    let nu = residual * odd;
-    let drift = nu * (z2 - t2);
-    let second = drift - residual;
+    let drift = (z2 - t2) * odd;
+    let second = drift - 1.0;
     let spread = z2.mul_add(z2.splat(3.0), t2);
-    let third = (nu * nu).mul_add(spread, second * (second + drift));
-    let relative = third.mul_add(nu.splat(1.0 / 6.0), second * -0.5);
-    nu.mul_add(relative, nu)
+    let third = (odd * odd).mul_add(spread, second * (second + drift));
+    let series = residual.mul_add(third * (1.0 / 6.0), second * -0.5);
+    let nu = residual * odd;
+    (nu * residual).mul_add(series, nu)
 }
 
 /// `O = (M(z-t) - M(z+t)) / 2t` by its Taylor series in `t^2`, from `gap = 1 - z M(z)`.
@@ -147,14 +154,14 @@ pub(crate) fn householder<V: Lanes>(residual: V, odd: V, z2: V, t2: V) -> V {
 #[inline(always)]
 pub(crate) fn odd_part<V: Lanes, const MANY: bool>(z2: V, gap: V, t2: V) -> V {
     let b0 = gap;
-    let b1 = (z2 + 3.0).mul_add(b0, z2.splat(-1.0)) * (1.0 / 6.0);
+    let b1 = z2.mul_add(z2.splat(1.0 / 6.0), z2.splat(0.5)).mul_add(b0, z2.splat(-1.0 / 6.0));
     let b2 = odd_term::<V, 1>(z2, b1, b0);
     let b3 = odd_term::<V, 2>(z2, b2, b1);
     let b4 = odd_term::<V, 3>(z2, b3, b2);
     // Each lane decides for itself, so that its bits do not depend on its neighbours.
     let few = t2.lt(t2.splat(FEW_TERMS * FEW_TERMS / 4.0));
-    let rest = if few.all() {
-        t2.splat(0.0)
+    let b4 = if few.all() {
+        b4
     } else {
         let b5 = odd_term::<V, 4>(z2, b4, b3);
         let b6 = odd_term::<V, 5>(z2, b5, b4);
@@ -170,18 +177,18 @@ pub(crate) fn odd_part<V: Lanes, const MANY: bool>(z2: V, gap: V, t2: V) -> V {
             b7
         };
         let rest = last.mul_add(t2, b6).mul_add(t2, b5);
-        V::select(few, t2.splat(0.0), rest)
+        V::select(few, b4, rest.mul_add(t2, b4))
     };
     let t4 = t2 * t2;
     let (low, high) = (b1.mul_add(t2, b0), b3.mul_add(t2, b2));
-    rest.mul_add(t2, b4).mul_add(t4, high).mul_add(t4, low)
+    b4.mul_add(t4, high).mul_add(t4, low)
 }
 
 /// `B_(K+1)` from the two before it.
 #[inline(always)]
 fn odd_term<V: Lanes, const K: usize>(z2: V, b: V, before: V) -> V {
-    let (k, scale) = (K as f64, ((2 * K + 2) * (2 * K + 3)) as f64);
-    (z2 + (4.0 * k + 3.0)).mul_add(b, -before) * (1.0 / scale)
+    let (k, scale) = (K as f64, 1.0 / ((2 * K + 2) * (2 * K + 3)) as f64);
+    z2.mul_add(z2.splat(scale), z2.splat((4.0 * k + 3.0) * scale)).mul_add(b, before * -scale)
 }
 
 impl<V: Lanes> Solution<V> {

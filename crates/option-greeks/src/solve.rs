@@ -26,6 +26,8 @@ pub(crate) struct Solve<'a, const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
+    type Answer = ();
+
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
         let Chain { model, rate, years_to_expiry, strikes, kinds, .. } = self.chain;
@@ -213,19 +215,19 @@ pub(crate) fn volatility<V: Lanes>(terms: &Terms, guess: V, correction: V) -> V 
 pub(crate) struct SolveOne<'a> {
     pub(crate) option: &'a OptionInputs,
     pub(crate) price: f64,
-    pub(crate) answer: &'a mut Result<f64, Status>,
 }
 
 impl Kernel for SolveOne<'_> {
+    type Answer = Result<f64, Status>;
+
     #[inline(always)]
-    fn run<V: Lanes>(self, lane: V) {
-        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, price, answer } =
-            self;
-        *answer = match Terms::new(*model, *rate, *years_to_expiry) {
+    fn run<V: Lanes>(self, lane: V) -> Self::Answer {
+        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, price } = self;
+        match Terms::new(*model, *rate, *years_to_expiry) {
             Ok(terms) if terms.is_spot => one::<V, true>(lane, &terms, *strike, kind.sign(), price),
             Ok(terms) => one::<V, false>(lane, &terms, *strike, kind.sign(), price),
             Err(status) => Err(limits::without_terms(status, *model, *strike, *kind).0),
-        };
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct SolveWide<'a, 'b> {
 }
 
 impl Kernel for SolveWide<'_, '_> {
+    type Answer = ();
+
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
         let Chain { model, rate, years_to_expiry, .. } = self.chain;

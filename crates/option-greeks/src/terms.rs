@@ -6,6 +6,7 @@
 //! `S + S expm1(-qT)` and `K + K expm1(-rT)`, and `x = ln(S/K) + (r-q)T`, so nothing cancels when T is small.
 
 use crate::double_double::DoubleDouble;
+use crate::lanes::Lanes;
 use crate::{PricingModel, Status};
 
 /// Constants of a call. See the head of this file for kernel money.
@@ -27,8 +28,6 @@ pub(crate) struct Terms {
     pub(crate) strike_shift: DoubleDouble,
     /// The dearest a call can be, in kernel money: the whole spot leg.
     pub(crate) call_maximum: DoubleDouble,
-    /// The square root of the spot leg times that of the discounting of the strike leg, over `sqrt(2 pi)`.
-    pub(crate) root: f64,
     /// Half the root of the discounting of both legs, over `sqrt(2 pi)`, and its reciprocal.
     pub(crate) half_root: f64,
     pub(crate) inverse_half_root: f64,
@@ -70,9 +69,24 @@ const INVERSE_HALF_ROOT: f64 = 5.013_256_549_262_001;
 /// See [`Terms::largest_y`].
 const LARGEST_Y: f64 = 0.0428;
 
-/// No product of a few of these comes near the ends of the range of doubles.
-fn is_tame(underlying: f64, rate: f64, years: f64) -> bool {
-    (1e-40..1e40).contains(&underlying) && rate.abs() < 1e20 && (1e-20..1e20).contains(&years)
+/// No product of a few of these comes near the ends of the range of doubles: rates are then below 1e23. It is also all that most calls are asked.
+#[inline(always)]
+fn is_tame(underlying: f64, years: f64) -> bool {
+    (1e-40..1e40).contains(&underlying) && (1e-20..1e20).contains(&years)
+}
+
+/// What is wrong with the underlying price or the time to expiry.
+#[cold]
+fn check(underlying: f64, years: f64) -> Result<(), Status> {
+    if !is_price(underlying) {
+        Err(Status::BadUnderlying)
+    } else if !(0.0..f64::INFINITY).contains(&years) {
+        Err(Status::BadExpiry)
+    } else if years == 0.0 {
+        Err(Status::Expired)
+    } else {
+        Ok(())
+    }
 }
 
 /// A positive finite number.
@@ -87,16 +101,12 @@ impl Terms {
     #[inline(always)]
     pub(crate) fn new(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
         let underlying = model.underlying();
-        if !is_price(underlying) {
-            return Err(Status::BadUnderlying);
+        let tame = is_tame(underlying, years);
+        if !tame {
+            check(underlying, years)?;
         }
-        if !(0.0..f64::INFINITY).contains(&years) {
-            return Err(Status::BadExpiry);
-        }
-        if years == 0.0 {
-            return Err(Status::Expired);
-        }
-        let in_range = |rate: f64| rate.is_finite() && (rate * years).abs() <= LARGEST_EXPONENT;
+        // Years are positive here, so that a rate that is no number or infinite is out of range.
+        let in_range = |rate: f64| (rate * years).abs() <= LARGEST_EXPONENT;
         let root_t = years.sqrt();
         let half_inverse_years = (0.5 / years).min(f64::MAX);
         let inverse_underlying = (1.0 / underlying).min(f64::MAX);
@@ -112,15 +122,14 @@ impl Terms {
             spot_shift: DoubleDouble::default(),
             strike_shift: DoubleDouble::default(),
             call_maximum: DoubleDouble { high: underlying, low: 0.0 },
-            root: scaled_root(underlying),
             half_root: HALF_ROOT,
             inverse_half_root: INVERSE_HALF_ROOT,
             root_t,
-            inverse_root_t: inverse_root(years, root_t),
+            inverse_root_t: inverse_root(years, root_t, tame),
             spot_discount: 1.0,
             whole_spot: underlying,
             strike_discount: 1.0,
-            largest_y: if is_tame(underlying, rate, years) { LARGEST_Y } else { -1.0 },
+            largest_y: if tame { LARGEST_Y } else { -1.0 },
             factors: Factors {
                 years,
                 half_inverse_years,
@@ -172,16 +181,24 @@ impl Terms {
             spot_shift,
             strike_shift,
             call_maximum,
-            root: scaled_root(call_maximum.high) * strike_discount.sqrt(),
             half_root: HALF_ROOT * discounts,
             inverse_half_root: INVERSE_HALF_ROOT / discounts,
             spot_discount,
             whole_spot: call_maximum.high,
             strike_discount,
-            largest_y: if is_tame(spot, dividend_yield, years) { self.largest_y } else { -1.0 },
             factors: Factors { leg_yield: dividend_yield, net_rate: rate - dividend_yield, ..self.factors },
             ..self
         }
+    }
+}
+
+impl Terms {
+    /// The square root of the spot leg times that of the discounting of the strike leg, over `sqrt(2 pi)`. Only the wide
+    /// kernel asks, and a single call in the box should not wait for it.
+    #[inline(always)]
+    pub(crate) fn root<const SPOT: bool>(&self) -> f64 {
+        let root = scaled_root(self.call_maximum.high);
+        if SPOT { root * self.strike_discount.sqrt() } else { root }
     }
 }
 
@@ -196,13 +213,12 @@ fn scaled_root(x: f64) -> f64 {
     scaled.high + (scaled.low + low * inverse.high)
 }
 
-/// `1/sqrt(t)` to twice the digits, from the rounded root and one Newton step each.
+/// `1/sqrt(t)` to twice the digits, from the rounded root and one Newton step.
 #[inline(always)]
-fn inverse_root(t: f64, root: f64) -> DoubleDouble {
-    let inverse = 1.0 / root;
-    let square = DoubleDouble::product(root, root);
-    let root_error = 0.5 * inverse * ((t - square.high) - square.low);
-    let one = DoubleDouble::product(inverse, root);
-    let low = inverse * (((1.0 - one.high) - one.low) - inverse * root_error);
-    DoubleDouble { high: inverse, low: if low.is_finite() { low } else { 0.0 } }
+fn inverse_root(t: f64, root: f64, tame: bool) -> DoubleDouble {
+    let high = 1.0 / root;
+    let DoubleDouble { high: near_root, low: rest } = DoubleDouble::product(t, high);
+    let error = Lanes::neg_mul_add(rest, high, Lanes::neg_mul_add(near_root, high, 1.0));
+    let low = (0.5 * high) * error;
+    DoubleDouble { high, low: if tame || low.abs() <= f64::MAX { low } else { 0.0 } }
 }

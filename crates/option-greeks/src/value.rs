@@ -23,6 +23,8 @@ pub(crate) struct Value<'a, const COLUMNS: usize> {
 }
 
 impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
+    type Answer = ();
+
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
         let VolatilityChain { model, rate, years_to_expiry, strikes, kinds, .. } = self.chain;
@@ -167,6 +169,8 @@ pub(crate) struct ValueWide<'a, 'b> {
 }
 
 impl Kernel for ValueWide<'_, '_> {
+    type Answer = ();
+
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) {
         let VolatilityChain { model, rate, years_to_expiry, .. } = self.chain;
@@ -271,19 +275,19 @@ fn wide_lanes<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, s: 
 pub(crate) struct ValueOne<'a> {
     pub(crate) option: &'a OptionInputs,
     pub(crate) volatility: f64,
-    pub(crate) answer: &'a mut (Status, Greeks),
 }
 
 impl Kernel for ValueOne<'_> {
+    type Answer = (Status, Greeks);
+
     #[inline(always)]
-    fn run<V: Lanes>(self, lane: V) {
-        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, volatility, answer } =
-            self;
-        *answer = match Terms::new(*model, *rate, *years_to_expiry) {
+    fn run<V: Lanes>(self, lane: V) -> Self::Answer {
+        let Self { option: OptionInputs { model, kind, strike, rate, years_to_expiry }, volatility } = self;
+        match Terms::new(*model, *rate, *years_to_expiry) {
             Ok(terms) if terms.is_spot => one::<V, true>(lane, &terms, *strike, kind.sign(), volatility),
             Ok(terms) => one::<V, false>(lane, &terms, *strike, kind.sign(), volatility),
             Err(status) => limits::without_terms(status, *model, *strike, *kind),
-        };
+        }
     }
 }
 

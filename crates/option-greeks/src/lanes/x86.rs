@@ -1,15 +1,18 @@
-//! Four and eight options at a time: the vector instructions of x86-64, and all unsafe code of this crate.
+//! Four and eight options at a time: the vector instructions of x86-64, and with [`one`] all unsafe code of this crate.
 //!
-//! Two facts make it sound. A value of [`F64x4`] or [`F64x8`] can only be made from another one; the first is made by
-//! [`Avx2::run`] or [`Avx512::run`], whose owners exist only after the processor was asked. So whoever holds a value may
+//! Two facts make it sound. A value of [`F64x4`], [`F64x8`] or [`F64x1`] can only be made from another one; the first is
+//! made by [`Avx2::run`], [`Avx2::run_one`] or [`Avx512::run`], whose owners exist only after the processor was asked. So whoever holds a value may
 //! run its instructions. And memory is touched only through slices whose length was checked.
 
 #![allow(unsafe_code)]
+
+mod one;
 
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
 use super::{Kernel, Lanes, Mask, WIDEST};
+use one::F64x1;
 
 /// Proof that this processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,11 @@ pub(crate) struct Mask8(__mmask8);
 /// Bits of sqrt(1/2).
 const ROOT_HALF: i64 = 0x3fe6_a09e_667f_3bcd;
 
+/// AVX2 has no arithmetic shift of 64 bits: an exponent is made positive by this, shifted, and brought back after the
+/// conversion through the mantissa of 2^52.
+const LIFT: i64 = 1024;
+const TWO_52: f64 = 4_503_599_627_370_496.0;
+
 // === impl Avx2, Avx512 ===
 
 impl Avx2 {
@@ -46,20 +54,30 @@ impl Avx2 {
     }
 
     /// Runs a kernel four lanes wide.
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(F64x4(_mm256_setzero_pd()));
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x4(_mm256_setzero_pd()))
         }
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe { compiled(kernel) }
     }
 
     /// Runs a kernel one lane wide, with the scalar instructions of the set: fused multiply-add is one of them.
-    pub(crate) fn run_single(self, kernel: impl Kernel) {
+    pub(crate) fn run_single<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(0.0_f64);
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(0.0_f64)
+        }
+        // SAFETY: `self` proves that the processor has AVX2 and FMA.
+        unsafe { compiled(kernel) }
+    }
+
+    /// Runs a kernel for one option, see [`one`].
+    pub(crate) fn run_one<K: Kernel>(self, kernel: K) -> K::Answer {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x1(0.0))
         }
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe { compiled(kernel) }
@@ -76,10 +94,10 @@ impl Avx512 {
     }
 
     /// Runs a kernel eight lanes wide.
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Answer {
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
-        fn compiled(kernel: impl Kernel) {
-            kernel.run(F64x8(_mm512_setzero_pd()));
+        fn compiled<K: Kernel>(kernel: K) -> K::Answer {
+            kernel.run(F64x8(_mm512_setzero_pd()))
         }
         // SAFETY: `self` proves that the processor has AVX-512 F, DQ and VL, and FMA; these imply AVX2.
         unsafe { compiled(kernel) }
@@ -251,10 +269,6 @@ impl Lanes for F64x4 {
     }
     #[inline(always)]
     fn split(self) -> (Self, Self) {
-        // AVX2 has no arithmetic shift of 64 bits: the exponent is made positive, shifted, and brought back after
-        // the conversion through the mantissa of 2^52.
-        const LIFT: i64 = 1024;
-        const TWO_52: f64 = 4_503_599_627_370_496.0;
         // SAFETY: as above.
         unsafe {
             let bits = _mm256_castpd_si256(self.0);
