@@ -62,9 +62,11 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar::Float(value))
             }
             fn visit_str<E: Error>(self, value: &str) -> Result<Scalar, E> {
-                Ok(match value.trim_ascii() {
-                    "" => Scalar::Nothing,
-                    text => Scalar::Text(text.to_owned()),
+                // Kept with its blanks: only what is read as a number or a time does without them.
+                Ok(if value.trim_ascii().is_empty() {
+                    Scalar::Nothing
+                } else {
+                    Scalar::Text(value.to_owned())
                 })
             }
         }
@@ -107,7 +109,10 @@ pub(crate) mod price {
             Scalar::Unsigned(value) => whole(i64::try_from(*value).ok()),
             Scalar::Signed(value) => whole(Some(*value)),
             Scalar::Float(value) => Price::from_f64(*value),
-            Scalar::Text(text) => text.parse().ok().or_else(|| Price::from_f64(text.parse().ok()?)),
+            Scalar::Text(text) => {
+                let text = text.trim_ascii();
+                text.parse().ok().or_else(|| Price::from_f64(text.parse().ok()?))
+            }
         };
         price.ok_or_else(|| refused(&scalar, "a price of at most 922 billion rupees"))
     }
@@ -145,7 +150,10 @@ pub(crate) mod count {
             Scalar::Unsigned(value) => Some(*value),
             Scalar::Signed(value) => u64::try_from(*value).ok(),
             Scalar::Float(value) => whole(*value),
-            Scalar::Text(text) => text.parse().ok().or_else(|| whole(text.parse().ok()?)),
+            Scalar::Text(text) => {
+                let text = text.trim_ascii();
+                text.parse().ok().or_else(|| whole(text.parse().ok()?))
+            }
         };
         count.and_then(|count| T::try_from(count).ok()).ok_or_else(|| refused(&scalar, "a count"))
     }
@@ -190,7 +198,10 @@ pub(crate) mod signed {
             Scalar::Unsigned(value) => i64::try_from(*value).ok(),
             Scalar::Signed(value) => Some(*value),
             Scalar::Float(value) => whole(*value),
-            Scalar::Text(text) => text.parse().ok().or_else(|| whole(text.parse().ok()?)),
+            Scalar::Text(text) => {
+                let text = text.trim_ascii();
+                text.parse().ok().or_else(|| whole(text.parse().ok()?))
+            }
         };
         number.ok_or_else(|| refused(&scalar, "a whole number"))
     }
@@ -237,7 +248,7 @@ pub(crate) mod time {
         deserializer: D,
     ) -> Result<Option<UnixNanos>, D::Error> {
         Ok(match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => parse_indian_time(&text),
+            Scalar::Text(text) => parse_indian_time(text.trim_ascii()),
             _ => None,
         })
     }
@@ -258,7 +269,7 @@ pub(crate) mod date {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Date>, D::Error> {
         Ok(match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => text.parse::<DateTime>().ok().map(DateTime::date),
+            Scalar::Text(text) => text.trim_ascii().parse::<DateTime>().ok().map(DateTime::date),
             _ => None,
         })
     }
@@ -279,7 +290,7 @@ pub(crate) mod time_of_day {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
         Ok(match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Text(text) => text.trim_ascii().parse().ok(),
             _ => None,
         })
     }
