@@ -1,5 +1,7 @@
 //! The contract, on both engines, and what only a database can do wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use sql_store::testing::TestDatabase;
 use sql_store::{Kind, Statement, migrate};
 use subscription_store::contract::LIMITS;

@@ -111,13 +111,10 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
         let Some(desired) = &self.desired else { return };
         let inputs = &self.control.inputs;
         match self.resolver.outdated(desired, &inputs.quotes, inputs.clock.now()) {
+            // Asked for already: the price may go on for as long as the reload waits.
+            Some(Outdated::Moved) if self.pace.due().is_some() => {}
+            Some(Outdated::Moved) => self.request(),
             None => {}
-            Some(Outdated::Moved) => {
-                // Only the first time: the price may go on for as long as the reload waits.
-                if self.pace.due().is_none() {
-                    self.request();
-                }
-            }
             // Neither can repeat itself, so neither needs pacing.
             Some(Outdated::FirstPrice | Outdated::Ended) => self.make(PlanCause::Due, true),
         }

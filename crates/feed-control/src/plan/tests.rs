@@ -125,7 +125,7 @@ fn a_lost_account_moves_only_its_own_and_its_return_moves_nothing() {
     let back = plan(&desired, &all, &without.assignments());
     assert_eq!((back.changes().moved, loads(&back)), (0, vec![60, 0, 60]));
     // New ones find the account that has room.
-    let mut more = wants.clone();
+    let mut more = wants;
     more.extend((0..10).map(|at| (1000 + at, (77, 100, Pinned::Any))));
     let more = plan(&desired_of(&more), &all, &back.assignments());
     assert_eq!((more.changes().moved, loads(&more)), (0, vec![60, 10, 60]));
@@ -138,7 +138,7 @@ fn of_equals_the_healthy_accounts_keep_theirs_when_room_is_short() {
     let without = plan(&desired(&wants), &lost(accounts([30; 3]), 0), &first.assignments());
     assert_eq!((without.changes().kept, without.changes().moved, without.changes().refused), (60, 0, 30));
     // But what matters more is carried instead of what matters less.
-    let mut ranked = wants.clone();
+    let mut ranked = wants;
     let on_a: Vec<u32> =
         homes(&first).into_iter().filter(|(_, home)| home == "a").map(|(token, _)| token).collect();
     for token in on_a {
@@ -325,7 +325,7 @@ proptest! {
     ) {
         let all = accounts([capacity; 3]);
         let before = plan(&desired(&wants), &all, &Assignments::default());
-        let mut changed = wants.clone();
+        let mut changed = wants;
         if changed.remove(&token).is_none() {
             changed.insert(token, (token % 12, 1, Pinned::Any));
         }

@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn a_text_reads_as_the_wish_it_was_written_from(spec in any_spec()) {
         prop_assert!(spec.check().is_ok(), "{spec:?}");
-        prop_assert_eq!(WishSpec::parse("desk", &spec.to_string()).unwrap(), spec.clone());
+        prop_assert_eq!(&WishSpec::parse("desk", &spec.to_string()).unwrap(), &spec);
         prop_assert_eq!(What::parse(&spec.what.to_string()), Ok(spec.what));
     }
 
