@@ -14,6 +14,9 @@ const CARGO_MUTANTS: (&str, &str) = ("cargo-mutants", "27.1.0");
 /// Programs and folders the tests are told about.
 pub(crate) struct Tools {
     pub(crate) redis_server: PathBuf,
+    /// The folder with initdb and postgres.
+    pub(crate) postgres_bin: PathBuf,
+    pub(crate) pgbouncer: PathBuf,
     pub(crate) python: PathBuf,
     pub(crate) node: PathBuf,
     pub(crate) node_modules: PathBuf,
@@ -37,6 +40,8 @@ pub(crate) fn test_tools() -> Outcome<Tools> {
     let (python, node) = (python_with_packages(&found("python3")?)?, found("node")?);
     Ok(Tools {
         redis_server: found("redis-server")?,
+        postgres_bin: folder_of(&found("initdb")?)?,
+        pgbouncer: found("pgbouncer")?,
         python,
         node_modules: node_packages(&found("npm")?)?,
         node,
@@ -100,8 +105,10 @@ struct Need {
     package: &'static str,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 7] = [
     Need { programs: &["redis-server"], package: "redis-server" },
+    Need { programs: &["initdb"], package: "postgresql" },
+    Need { programs: &["pgbouncer"], package: "pgbouncer" },
     Need { programs: &["python3"], package: "python3-venv" },
     Need { programs: &["node", "nodejs"], package: "nodejs" },
     Need { programs: &["npm"], package: "npm" },
@@ -110,9 +117,27 @@ const NEEDS: [Need; 5] = [
 
 impl Need {
     fn find(&self) -> Option<PathBuf> {
-        self.programs.iter().find_map(|program| on_path(program))
+        self.programs.iter().find_map(|program| on_path(program).or_else(|| beside_path(program)))
     }
 }
+
+/// Where Debian keeps servers that are not for everybody's PATH; the newest Postgres first.
+fn beside_path(program: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.push("/usr/sbin".into());
+    folders.into_iter().rev().map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// The folder a program is really in: Postgres finds its files from there.
+fn folder_of(program: &Path) -> Outcome<PathBuf> {
+    let real = program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?;
+    Ok(real.parent().map_or(real.clone(), Path::to_path_buf))
+}
+
+/// The tests run private servers: what a package would start as a service stays off.
+const NO_SERVICES: &str = "RUNLEVEL=1";
 
 fn apt_install(packages: &[&str]) -> Outcome {
     let by_hand = format!("install what is missing: sudo apt-get install -y {}", packages.join(" "));
@@ -131,7 +156,7 @@ fn apt_install(packages: &[&str]) -> Outcome {
     };
     let apt = |arguments: &[&str]| {
         let words: Vec<&str> =
-            [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+            [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", NO_SERVICES, "apt-get"], arguments].concat();
         run(Command::new(words[0]).args(&words[1..]))
     };
     println!("  installing {}", packages.join(" "));
@@ -147,7 +172,7 @@ fn python_with_packages(python3: &Path) -> Outcome<PathBuf> {
     let python = home.join("bin/python");
     once(&home, &PYTHON_PACKAGES, || {
         if run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home)).is_err() {
-            apt_install(&[NEEDS[1].package])?;
+            apt_install(&[NEEDS[3].package])?;
             run(Command::new(python3).args(["-m", "venv", "--clear"]).arg(&home))?;
         }
         run(Command::new(&python)

@@ -71,6 +71,8 @@ pub(crate) fn tell_tests(command: &mut std::process::Command, tools: &Tools) {
     command
         .env("KITE_TEST_REQUIRE_SERVICES", "1")
         .env("KITE_TEST_REDIS_SERVER", &tools.redis_server)
+        .env("KITE_TEST_POSTGRES_BIN", &tools.postgres_bin)
+        .env("KITE_TEST_PGBOUNCER", &tools.pgbouncer)
         .env("KITE_TEST_PYTHON", &tools.python)
         .env("KITE_TEST_NODE", &tools.node)
         .env("KITE_TEST_NODE_MODULES", &tools.node_modules)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::postgres::PostgresUrl;
 use crate::StoreError;
+use crate::postgres::PostgresUrl;
 
 /// Which engine, and its settings.
 #[derive(Debug, Clone)]
@@ -62,7 +62,9 @@ impl DatabaseConfig {
     /// [`StoreError::Url`] when it is neither, or something in it cannot be understood.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         match url.split_once(':') {
-            Some(("embedded", "")) => Err(StoreError::Url("name a file: embedded:/path/to/file.db".to_owned())),
+            Some(("embedded", "")) => {
+                Err(StoreError::Url("name a file: embedded:/path/to/file.db".to_owned()))
+            }
             Some(("embedded", path)) => Ok(Self::Embedded(EmbeddedConfig::new(path))),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(PostgresConfig::new(url.parse()?))),
             _ => Err(StoreError::Url("it begins with neither postgres:// nor embedded:".to_owned())),

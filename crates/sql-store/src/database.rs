@@ -32,7 +32,7 @@ struct Inner {
 
 #[derive(Debug)]
 enum Engine {
-    Postgres(PostgresEngine),
+    Postgres(Box<PostgresEngine>),
     Embedded(EmbeddedEngine),
 }
 
@@ -62,7 +62,8 @@ impl Database {
         let status = Arc::new(StatusBoard::new(metrics.clone()));
         let engine = match config {
             DatabaseConfig::Postgres(config) => {
-                Engine::Postgres(PostgresEngine::open(config, status.clone(), metrics.clone())?)
+                let engine = PostgresEngine::open(config, status.clone(), metrics.clone())?;
+                Engine::Postgres(Box::new(engine))
             }
             DatabaseConfig::Embedded(config) => {
                 Engine::Embedded(EmbeddedEngine::open(config, metrics.clone()).await?)

@@ -54,7 +54,7 @@ pub(crate) struct Call {
 impl EmbeddedEngine {
     pub(crate) async fn open(config: EmbeddedConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let file: Arc<Path> = config.path.clone().into();
-        let lock = lock::FileLock::take(&file)?;
+        let lock = lock::FileLock::take(&file).await?;
         let (writes, write_jobs) = mpsc::channel(config.queue.max(1));
         let (reads, read_jobs) = mpsc::channel(config.queue.max(1));
         let (opened, is_open) = oneshot::channel();
@@ -101,7 +101,9 @@ impl EmbeddedEngine {
         match tokio::time::timeout(limit + HANG, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(stopped(&self.config.path)),
-            Err(_) => Err(StoreError::Timeout { statement: name, limit, may_have_run: writes }),
+            Err(_) => {
+                Err(StoreError::Timeout { statement: name, limit, answered: false, may_have_run: writes })
+            }
         }
     }
 
@@ -154,11 +156,7 @@ impl Drop for Running {
     }
 }
 
-fn start(
-    name: &str,
-    file: &Path,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StoreError> {
+fn start(name: &str, file: &Path, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let cannot = |error: std::io::Error| StoreError::File {
         file: file.to_path_buf(),
         cause: format!("cannot start a thread: {error}"),

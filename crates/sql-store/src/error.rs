@@ -35,7 +35,9 @@ pub enum StoreError {
         cause: String,
     },
     /// Every connection, or the embedded file's queue, was taken for too long. Nothing was done.
-    #[error("no database connection became free within {waited:?}; raise the pool's size or find what holds them")]
+    #[error(
+        "no database connection became free within {waited:?}; raise the pool's size or find what holds them"
+    )]
     PoolExhausted {
         /// For how long it was waited.
         waited: Duration,
@@ -50,11 +52,15 @@ pub enum StoreError {
         statement: &'static str,
         /// The limit.
         limit: Duration,
-        /// `false` when the database has said that it undid the statement.
+        /// Whether the database said that it gave the statement up, and so answers.
+        answered: bool,
+        /// Whether a write may have been done all the same.
         may_have_run: bool,
     },
     /// A guard of an [`Atomic`](crate::Atomic) did not hold; everything was undone.
-    #[error("`{statement}` met {found} rows instead of {expected}, nothing was changed; read again and decide anew")]
+    #[error(
+        "`{statement}` met {found} rows instead of {expected}, nothing was changed; read again and decide anew"
+    )]
     Conflict {
         /// The guarded statement.
         statement: &'static str,
@@ -121,7 +127,9 @@ pub enum StoreError {
         program: i64,
     },
     /// A migration's text is not the one that was applied.
-    #[error("migration {version} of `{component}` differs from the one this database was made with; never edit an applied migration")]
+    #[error(
+        "migration {version} of `{component}` differs from the one this database was made with; never edit an applied migration"
+    )]
     MigrationChanged {
         /// The schema.
         component: String,

@@ -13,6 +13,8 @@
 
 mod guard;
 mod keeper;
+#[cfg(test)]
+mod model;
 mod share;
 mod table;
 mod uptime;

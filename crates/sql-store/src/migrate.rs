@@ -59,7 +59,10 @@ pub(crate) const TABLE: &str = "create table schema_migrations (
 pub(crate) const APPLIED: &str = "select component, version, checksum from schema_migrations";
 
 /// The first migration that is missing; `None` when there is none.
-pub(crate) fn next(applied: &[Applied], schemas: &[Schema]) -> Result<Option<(Schema, Migration)>, StoreError> {
+pub(crate) fn next(
+    applied: &[Applied],
+    schemas: &[Schema],
+) -> Result<Option<(Schema, Migration)>, StoreError> {
     for schema in schemas {
         check(applied, schema)?;
     }

@@ -1,5 +1,6 @@
 //! The Postgres engine: a pool whose connections are only kept while they are surely idle.
 
+mod cancel;
 mod connect;
 mod migrations;
 mod run;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
+use futures_util::future::join;
 
 use self::connect::{Connector, Shared};
 use self::run::Run;
@@ -41,7 +43,7 @@ struct Borrowed {
 }
 
 /// How long a server may take to answer that it gave a statement up.
-const CANCEL: Duration = Duration::from_millis(300);
+const CANCEL: Duration = Duration::from_millis(750);
 /// The server's own limit ends first, so that it can say so.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -84,7 +86,8 @@ impl PostgresEngine {
         let Some(connection) = borrowed.connection.as_ref() else { return Err(StoreError::Closed) };
         let cancel = connection.cancel_token();
         // The session's own limit is the configured one; another must be set inside the transaction.
-        let server_limit = (limit != self.config.statement_timeout || !self.connector.sets_limits()).then_some(limit);
+        let server_limit =
+            (limit != self.config.statement_timeout || !self.connector.sets_limits()).then_some(limit);
         let may_have_run = AtomicBool::new(false);
         let run = Run {
             client: connection,
@@ -99,9 +102,8 @@ impl PostgresEngine {
             Ok(outcome) => Some(outcome),
             // The answer to a cancelled statement still tells whether it was undone.
             Err(_) => {
-                let tell = self.connector.cancel(cancel);
-                let _ = tokio::time::timeout(CANCEL, tell).await;
-                tokio::time::timeout(CANCEL, running.as_mut()).await.ok()
+                let told = join(self.connector.cancel(cancel), running.as_mut());
+                tokio::time::timeout(CANCEL, told).await.ok().map(|(_, outcome)| outcome)
             }
         };
         match outcome {
@@ -117,7 +119,7 @@ impl PostgresEngine {
                 self.pool.retain(|_, _| false);
                 let statement = steps.first().map_or("nothing", |step| step.statement.name);
                 let may_have_run = may_have_run.load(Ordering::Relaxed);
-                Err(StoreError::Timeout { statement, limit, may_have_run })
+                Err(StoreError::Timeout { statement, limit, answered: false, may_have_run })
             }
         }
     }
@@ -136,14 +138,17 @@ impl PostgresEngine {
     }
 
     fn of_pool(&self, error: PoolError) -> StoreError {
-        let unavailable = |cause: String| StoreError::Unavailable { database: self.database().to_string(), cause };
+        let unavailable =
+            |cause: String| StoreError::Unavailable { database: self.database().to_string(), cause };
         match error {
             PoolError::Timeout(TimeoutType::Wait) => match self.status.down() {
                 // Every place is taken by an attempt to connect.
                 Some(_) => unavailable(format!("no answer within {:?}", self.config.acquire_timeout)),
                 None => StoreError::PoolExhausted { waited: self.config.acquire_timeout },
             },
-            PoolError::Timeout(_) => unavailable(format!("no answer within {:?}", self.config.connect_timeout)),
+            PoolError::Timeout(_) => {
+                unavailable(format!("no answer within {:?}", self.config.connect_timeout))
+            }
             PoolError::Backend(error) => sqlstate::of_connect(self.database(), &error),
             PoolError::Closed => StoreError::Closed,
             other => unavailable(other.to_string()),

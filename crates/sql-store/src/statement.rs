@@ -94,7 +94,11 @@ impl Statement {
     }
 
     /// The text for `rows` rows: its one `values (..)` list is repeated.
-    pub(crate) fn text_for_rows(&self, dialect: Dialect, rows: usize) -> Result<Cow<'static, str>, StoreError> {
+    pub(crate) fn text_for_rows(
+        &self,
+        dialect: Dialect,
+        rows: usize,
+    ) -> Result<Cow<'static, str>, StoreError> {
         let text = self.text(dialect);
         if rows == 1 {
             return Ok(Cow::Borrowed(text));
@@ -103,14 +107,15 @@ impl Statement {
             self.misuse("takes many rows only if it has one list `values ($1, ..)` with every parameter")
         })?;
         let (list, count) = (&text[open..close], self.kinds.len());
-        if highest_parameter(list) != count || highest_parameter(&text[close..]) != 0 {
+        let outside = highest_parameter(&text[..open]).max(highest_parameter(&text[close..]));
+        if highest_parameter(list) != count || outside != 0 {
             return Err(self.misuse("takes many rows only if every parameter stands in its `values` list"));
         }
         let mut repeated = String::with_capacity(text.len() + list.len() * 2 * rows);
         repeated.push_str(&text[..close]);
         for row in 1..rows {
             repeated.push_str(", ");
-            push_shifted(&mut repeated, list, row * count);
+            push_shifted(&mut repeated, list, row * count, dialect);
         }
         repeated.push_str(&text[close..]);
         Ok(Cow::Owned(repeated))
@@ -187,14 +192,16 @@ fn digits(text: &str) -> &str {
     &text[..text.find(|next: char| !next.is_ascii_digit()).unwrap_or(text.len())]
 }
 
-fn push_shifted(to: &mut String, list: &str, by: usize) {
+fn push_shifted(to: &mut String, list: &str, by: usize, dialect: Dialect) {
+    // `$3` is a name to SQLite, which looks each up among all before it; `?3` is a number.
+    let sign = if dialect == Dialect::Embedded { '?' } else { '$' };
     let mut parts = list.split('$');
     to.push_str(parts.next().unwrap_or_default());
     for part in parts {
         let number = digits(part);
         let shifted = number.parse::<usize>().unwrap_or(0) + by;
         // Writing to a String cannot fail.
-        let _ = write!(to, "${shifted}{}", &part[number.len()..]);
+        let _ = write!(to, "{sign}{shifted}{}", &part[number.len()..]);
     }
 }
 
@@ -211,10 +218,12 @@ mod tests {
     #[test]
     fn the_list_of_values_is_repeated_with_numbers_going_on() {
         assert_eq!(
-            INSERT.text_for_rows(Dialect::Embedded, 3).unwrap(),
+            INSERT.text_for_rows(Dialect::Postgres, 3).unwrap(),
             "insert into t (a, b) values ($1, coalesce($2, 0)), ($3, coalesce($4, 0)), ($5, coalesce($6, 0)) \
              on conflict (a) do update set b = excluded.b"
         );
+        let embedded = INSERT.text_for_rows(Dialect::Embedded, 2).unwrap();
+        assert!(embedded.contains("values ($1, coalesce($2, 0)), (?3, coalesce(?4, 0)) on"), "{embedded}");
         assert_eq!(INSERT.text_for_rows(Dialect::Embedded, 1).unwrap(), INSERT.text(Dialect::Embedded));
     }
 

@@ -107,7 +107,7 @@ const fn verdict(error: &StoreError) -> Verdict {
         | StoreError::Login { .. }
         | StoreError::Lost { .. }
         // It did not even answer that it gave up.
-        | StoreError::Timeout { may_have_run: true, .. }
+        | StoreError::Timeout { answered: false, .. }
         | StoreError::Corrupt { .. }
         | StoreError::File { .. }
         | StoreError::Closed => Verdict::Down,

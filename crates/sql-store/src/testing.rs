@@ -2,7 +2,12 @@
 //!
 //! `KITE_TEST_POSTGRES_BIN` names the folder with `initdb` and `postgres`; without it they are looked for on PATH and
 //! in Debian's folders, and a test that finds none says so and skips. With `KITE_TEST_REQUIRE_SERVICES` it fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 mod pgbouncer;
 mod proxy;

@@ -40,7 +40,9 @@ impl Connection {
             let sqlite = &connection.sqlite;
             let mode: String = sqlite.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
             if mode != "wal" {
-                return Err(Fault::Other(format!("it cannot keep a write-ahead log here (journal mode {mode})")));
+                return Err(Fault::Other(format!(
+                    "it cannot keep a write-ahead log here (journal mode {mode})"
+                )));
             }
             // FULL flushes the log at each commit: an answer holds after a loss of power.
             sqlite.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;

@@ -58,7 +58,9 @@ impl Fault {
                 _ => StoreError::Check { statement, constraint: constraint() },
             },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Contended { statement, cause },
-            ErrorCode::OperationInterrupted => StoreError::Timeout { statement, limit, may_have_run: false },
+            ErrorCode::OperationInterrupted => {
+                StoreError::Timeout { statement, limit, answered: true, may_have_run: false }
+            }
             ErrorCode::DiskFull => StoreError::DiskFull { statement },
             ErrorCode::ReadOnly => StoreError::ReadOnly { cause },
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
@@ -92,14 +94,17 @@ pub(crate) fn of_open(file: &Path, fault: Fault) -> StoreError {
         Fault::Store(error) => error.to_string(),
     };
     match fault.into_store(Scene { file, statement: "open", limit: Duration::ZERO }) {
-        error @ (StoreError::Corrupt { .. } | StoreError::ReadOnly { .. } | StoreError::DiskFull { .. }) => error,
+        error @ (StoreError::Corrupt { .. } | StoreError::ReadOnly { .. } | StoreError::DiskFull { .. }) => {
+            error
+        }
         _ => StoreError::File { file: file.to_path_buf(), cause },
     }
 }
 
 fn one_line(error: &rusqlite::Error) -> String {
     // With the extended code: `disk I/O error` alone does not say which operation failed.
-    let code = error.sqlite_error().map_or_else(String::new, |code| format!(" (code {})", code.extended_code));
+    let code =
+        error.sqlite_error().map_or_else(String::new, |code| format!(" (code {})", code.extended_code));
     let text = match error {
         rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::StoreError;
 
@@ -12,12 +13,28 @@ pub(crate) struct FileLock {
     _file: File,
 }
 
+const PATIENCE: Duration = Duration::from_millis(500);
+
 // === impl FileLock ===
 
 impl FileLock {
-    pub(crate) fn take(database: &Path) -> Result<Self, StoreError> {
+    /// Takes the lock; one that a process on its way out still holds is waited for, but not for long.
+    pub(crate) async fn take(database: &Path) -> Result<Self, StoreError> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match Self::try_take(database) {
+                Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(PATIENCE / 20).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_take(database: &Path) -> Result<Self, StoreError> {
         let path = lock_path(database);
-        let cannot = |error: std::io::Error| StoreError::File { file: path.clone(), cause: error.to_string() };
+        let cannot =
+            |error: std::io::Error| StoreError::File { file: path.clone(), cause: error.to_string() };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

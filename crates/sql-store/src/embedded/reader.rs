@@ -10,8 +10,8 @@ use super::connection::Connection;
 use super::fault::{Fault, Scene};
 use super::run::{StepFault, run_steps};
 use super::{Call, Job};
-use crate::atomic::Done;
 use crate::StoreError;
+use crate::atomic::Done;
 
 /// Serves reads until the queue closes. Readers share the queue; one waits in it at a time.
 pub(crate) fn run(file: &Path, jobs: &Mutex<mpsc::Receiver<Job>>) {
@@ -32,7 +32,12 @@ pub(crate) fn run(file: &Path, jobs: &Mutex<mpsc::Receiver<Job>>) {
 fn read(file: &Path, kept: &mut Option<Connection>, call: &Call) -> Result<Vec<Done>, StoreError> {
     let name = call.steps.first().map_or("nothing", |step| step.statement.name);
     if Instant::now() >= call.deadline {
-        return Err(StoreError::Timeout { statement: name, limit: call.limit, may_have_run: false });
+        return Err(StoreError::Timeout {
+            statement: name,
+            limit: call.limit,
+            answered: true,
+            may_have_run: false,
+        });
     }
     // Opened when first needed, and again should that have failed.
     let connection = match kept {

@@ -57,7 +57,8 @@ fn run_chunk(
     let mut rows = prepared.raw_query();
     while let Some(row) = rows.next()? {
         if wants_rows {
-            let values = (0..columns).map(|column| value_of(row.get_ref(column)?)).collect::<Result<_, Fault>>()?;
+            let values =
+                (0..columns).map(|column| value_of(row.get_ref(column)?)).collect::<Result<_, Fault>>()?;
             done.rows.push(Row { statement: statement.name, values });
         }
     }

@@ -84,7 +84,9 @@ impl Writer<'_> {
                     }
                     return;
                 }
-                Err(Undone) => tracing::debug!(calls = calls.len(), "a group was undone, each call runs alone"),
+                Err(Undone) => {
+                    tracing::debug!(calls = calls.len(), "a group was undone, each call runs alone");
+                }
             }
         }
         for call in calls {
@@ -248,7 +250,12 @@ struct Undone;
 
 impl Scene<'_> {
     const fn timeout(&self) -> StoreError {
-        StoreError::Timeout { statement: self.statement, limit: self.limit, may_have_run: false }
+        StoreError::Timeout {
+            statement: self.statement,
+            limit: self.limit,
+            answered: true,
+            may_have_run: false,
+        }
     }
 }
 

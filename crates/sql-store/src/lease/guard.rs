@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_lost_lease_is_not_found_again() {
         let uptime = Arc::new(ManualUptime::default());
-        let guard = LeaseGuard::new("a".into(), "i".into(), 7, Duration::from_secs(5), Arc::new(uptime.clone()));
+        let guard =
+            LeaseGuard::new("a".into(), "i".into(), 7, Duration::from_secs(5), Arc::new(uptime.clone()));
         let (other, second) = (guard.clone(), Duration::from_secs(1));
         uptime.advance(second * 4);
         assert!(guard.is_held() && guard.extend(second * 8) && other.valid_for() == second * 4);

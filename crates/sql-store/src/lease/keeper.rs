@@ -10,16 +10,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::LeaseConfig;
 use super::guard::{HeldLeases, LeaseGuard};
 use super::share::plan;
-use super::table::{self, Round};
+use super::table::{LeaseTable, Round};
 use super::uptime::Uptime;
-use super::LeaseConfig;
 use crate::{Database, StoreError};
 
 /// Takes, renews and gives up leases. One task owns it and calls [`LeaseKeeper::run`].
+#[derive(Debug)]
 pub struct LeaseKeeper {
-    database: Database,
+    keeper: Keeper<Database>,
+}
+
+pub(super) struct Keeper<T> {
+    table: T,
     config: LeaseConfig,
     id: Arc<str>,
     uptime: Arc<dyn Uptime>,
@@ -47,27 +52,19 @@ impl LeaseKeeper {
         names: watch::Receiver<Arc<BTreeSet<String>>>,
         uptime: impl Uptime,
     ) -> Self {
-        Self {
-            database: database.with_timeout(config.request_timeout),
-            id: unique_id(&config.instance),
-            uptime: Arc::new(uptime),
-            names,
-            held: watch::channel(HeldLeases::default()).0,
-            leaving: BTreeMap::new(),
-            next_round: None,
-            config,
-        }
+        let table = database.with_timeout(config.request_timeout);
+        Self { keeper: Keeper::new(table, config, names, Arc::new(uptime)) }
     }
 
     /// What this instance is called in the tables: unique to this process.
     pub fn id(&self) -> &Arc<str> {
-        &self.id
+        self.keeper.id()
     }
 
     /// The leases that are held. A name that disappears from here, or whose guard is no longer held, must be let go
     /// of at once.
     pub fn held(&self) -> watch::Receiver<HeldLeases> {
-        self.held.subscribe()
+        self.keeper.subscribe()
     }
 
     /// Keeps the leases until `stop` is done; then frees them, so that others take over without waiting.
@@ -77,7 +74,33 @@ impl LeaseKeeper {
     ///
     /// # Cancel safety
     /// Dropping the future ends every lease here; in the database they run out.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
+        self.keeper.run(stop).await
+    }
+}
+
+// === impl Keeper ===
+
+impl<T: LeaseTable> Keeper<T> {
+    pub(super) fn new(
+        table: T,
+        config: LeaseConfig,
+        names: watch::Receiver<Arc<BTreeSet<String>>>,
+        uptime: Arc<dyn Uptime>,
+    ) -> Self {
+        Self {
+            table,
+            id: unique_id(&config.instance),
+            uptime,
+            names,
+            held: watch::channel(HeldLeases::default()).0,
+            leaving: BTreeMap::new(),
+            next_round: None,
+            config,
+        }
+    }
+
+    async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), StoreError> {
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -90,7 +113,7 @@ impl LeaseKeeper {
             }
         }
         self.end_all();
-        table::leave(&self.database, &self.id).await
+        self.table.leave(&self.id).await
     }
 
     /// Waits for the next round; a lease that runs out before it is withdrawn at once. `true` to stop.
@@ -110,7 +133,7 @@ impl LeaseKeeper {
     }
 
     /// Renews, then takes and gives up what the shares ask for.
-    async fn round(&mut self) {
+    pub(super) async fn round(&mut self) {
         if let Err(error) = self.try_round().await {
             tracing::warn!(%error, instance = %self.id, "leases could not be renewed");
             // Soon again: several tries fit into what is left of the leases.
@@ -119,10 +142,10 @@ impl LeaseKeeper {
     }
 
     async fn try_round(&mut self) -> Result<(), StoreError> {
-        let (database, id, ttl) = (self.database.clone(), self.id.clone(), self.config.ttl);
+        let (table, id, ttl) = (self.table.clone(), self.id.clone(), self.config.ttl);
         // Counted from before the question: the database counts from when it read it, so it always ends later.
         let asked = self.uptime.now();
-        let round = self.watching_expiry(table::round(&database, &id, ttl)).await?;
+        let round = self.watching_expiry(table.round(&id, ttl)).await?;
         self.renewed(asked, &round);
         let names = self.names.borrow_and_update().clone();
         let held = self.held.borrow().keys().map(ToString::to_string).collect();
@@ -133,18 +156,18 @@ impl LeaseKeeper {
             // In one order everywhere, so that two instances do not wait for each other's rows.
             sorted.sort_unstable();
             let asked = self.uptime.now();
-            let taken = self.watching_expiry(table::take(&database, &id, ttl, &sorted)).await?;
+            let taken = self.watching_expiry(table.take(&id, ttl, &sorted)).await?;
             self.taken(asked, taken);
         }
         self.withdraw(&plan.give_up);
-        self.free_left(&database, &id).await
+        self.free_left().await
     }
 
     /// Waits for an answer, and withdraws leases that run out before it comes.
-    async fn watching_expiry<T>(
+    async fn watching_expiry<A>(
         &self,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+        answer: impl Future<Output = Result<A, StoreError>>,
+    ) -> Result<A, StoreError> {
         let mut answer = pin!(answer);
         loop {
             let first = self.held.borrow().values().map(LeaseGuard::valid_for).min();
@@ -183,7 +206,8 @@ impl LeaseKeeper {
             replace(held, next)
         });
         self.leaving.retain(|name, leaving| round.renewed.contains(&(name.clone(), leaving.fence)));
-        let others = round.leases.iter().filter(|lease| lease.holder != *self.id && !lease.remaining.is_zero());
+        let others =
+            round.leases.iter().filter(|lease| lease.holder != *self.id && !lease.remaining.is_zero());
         // When the first of them runs out, unless its holder renews it.
         self.next_round = others.map(|lease| lease.remaining + JUST_AFTER).min();
     }
@@ -214,7 +238,7 @@ impl LeaseKeeper {
         self.drop_expired();
     }
 
-    async fn free_left(&mut self, database: &Database, id: &str) -> Result<(), StoreError> {
+    async fn free_left(&mut self) -> Result<(), StoreError> {
         let now = self.uptime.now();
         let is_due = |leaving: &Leaving| now.saturating_sub(leaving.since) >= self.config.hand_over;
         let due = self.leaving.iter().filter(|(_, leaving)| is_due(leaving));
@@ -222,21 +246,32 @@ impl LeaseKeeper {
         if due.is_empty() {
             return Ok(());
         }
-        self.watching_expiry(table::release(database, id, &due)).await?;
-        due.iter().for_each(|(name, _)| drop(self.leaving.remove(name)));
+        let (table, id) = (self.table.clone(), self.id.clone());
+        self.watching_expiry(table.release(&id, &due)).await?;
+        self.leaving.retain(|name, _| !due.iter().any(|(freed, _)| freed == name));
         Ok(())
     }
 
     fn drop_expired(&self) {
         self.held.send_if_modified(|held| {
-            let (valid, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                held.iter().map(|(name, guard)| (name.clone(), guard.clone())).partition(|(_, guard)| guard.is_held());
+            let (valid, lost): (BTreeMap<_, _>, BTreeMap<_, _>) = held
+                .iter()
+                .map(|(name, guard)| (name.clone(), guard.clone()))
+                .partition(|(_, guard)| guard.is_held());
             for (name, guard) in &lost {
                 guard.end();
                 tracing::debug!(%name, fence = guard.fence(), instance = %self.id, "lease no longer held");
             }
             replace(held, valid)
         });
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<HeldLeases> {
+        self.held.subscribe()
+    }
+
+    pub(super) const fn id(&self) -> &Arc<str> {
+        &self.id
     }
 
     fn end_all(&self) {
@@ -253,16 +288,17 @@ impl LeaseKeeper {
     }
 }
 
-impl Drop for LeaseKeeper {
+impl<T> Drop for Keeper<T> {
     fn drop(&mut self) {
         // Nobody renews them any more.
-        self.end_all();
+        let held = self.held.send_replace(HeldLeases::default());
+        held.values().for_each(LeaseGuard::end);
     }
 }
 
-impl fmt::Debug for LeaseKeeper {
+impl<T> fmt::Debug for Keeper<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeaseKeeper").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn plan(
     let unwanted = held.difference(names).cloned();
     let share = share(names.len(), live.len(), rank);
 
-    let is_taken = |name: &str| round.leases.iter().any(|lease| lease.name == name && !lease.remaining.is_zero());
+    let is_taken =
+        |name: &str| round.leases.iter().any(|lease| lease.name == name && !lease.remaining.is_zero());
     let free = names.iter().filter(|name| !is_taken(name) && !leaving.contains(*name));
     // Instances that look at the same moment reach for different names first.
     let (mine, others): (Vec<_>, Vec<_>) = free.enumerate().partition(|(at, _)| at % live.len() == rank);

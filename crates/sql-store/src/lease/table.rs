@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Atomic, Database, Kind, Migration, Row, Schema, Statement, StoreError, Value};
 
-/// The tables; give it to [`crate::migrate`].
+/// The tables; give it to [`crate::migrate()`].
 pub const SCHEMA: Schema = Schema {
     name: "lease",
     migrations: &[Migration {
@@ -68,38 +68,48 @@ macro_rules! timed {
 static BEAT: Statement = timed!(
     "beat",
     [Text, Int],
-    "insert into instance (id, since, expires_at) values ($1, ", now, ", ", now, " + $2)
+    "insert into instance (id, since, expires_at) values ($1, ",
+    now,
+    ", ",
+    now,
+    " + $2)
      on conflict (id) do update set expires_at = excluded.expires_at"
 );
-static FORGET: Statement = timed!(
-    "forget dead instances",
-    [Int],
-    "delete from instance where expires_at < ", now, " - $1"
-);
+static FORGET: Statement =
+    timed!("forget dead instances", [Int], "delete from instance where expires_at < ", now, " - $1");
 /// One that has run out is not renewed: its holder has counted it as lost, and another may be taking it.
 static RENEW: Statement = timed!(
     "renew leases",
     [Int, Text],
-    "update lease set expires_at = ", now, " + $1 where holder = $2 and expires_at > ", now, "
+    "update lease set expires_at = ",
+    now,
+    " + $1 where holder = $2 and expires_at > ",
+    now,
+    "
      returning name, fence"
 );
 static INSTANCES: Statement = timed!(
     "live instances",
     [],
-    "select id, ", now, " - since from instance where expires_at > ", now, " order by id"
+    "select id, ",
+    now,
+    " - since from instance where expires_at > ",
+    now,
+    " order by id"
 );
-static LEASES: Statement = timed!(
-    "leases",
-    [],
-    "select name, holder, fence, expires_at - ", now, " from lease order by name"
-);
+static LEASES: Statement =
+    timed!("leases", [], "select name, holder, fence, expires_at - ", now, " from lease order by name");
 static TAKE: Statement = timed!(
     "take leases",
     [Text, Text, Int],
-    "insert into lease (name, holder, fence, expires_at) values ($1, $2, 1, ", now, " + $3)
+    "insert into lease (name, holder, fence, expires_at) values ($1, $2, 1, ",
+    now,
+    " + $3)
      on conflict (name) do update
          set holder = excluded.holder, fence = lease.fence + 1, expires_at = excluded.expires_at
-         where lease.expires_at <= ", now, "
+         where lease.expires_at <= ",
+    now,
+    "
      returning name, fence"
 );
 static RELEASE: Statement = Statement::new(
@@ -136,49 +146,67 @@ pub async fn list(database: &Database) -> Result<Vec<LeaseRow>, StoreError> {
     database.query(&LEASES, []).await?.iter().map(lease).collect()
 }
 
-/// Says that `id` lives, renews what it holds and reads the rest: one transaction.
-pub(super) async fn round(database: &Database, id: &str, ttl: Duration) -> Result<Round, StoreError> {
-    let atomic = Atomic::new()
-        .execute(&BEAT, [id.into(), micros(ttl)])
-        .query(&RENEW, [micros(ttl), id.into()])
-        .query(&INSTANCES, [])
-        .query(&LEASES, []);
-    let outcome = database.atomic(atomic).await?;
-    Ok(Round {
-        renewed: outcome.rows(1).iter().map(held).collect::<Result<_, _>>()?,
-        instances: outcome.rows(2).iter().map(instance).collect::<Result<_, _>>()?,
-        leases: outcome.rows(3).iter().map(lease).collect::<Result<_, _>>()?,
-    })
+/// What a keeper asks of the table. The database; or, in a test, a model of it.
+pub(super) trait LeaseTable: Clone + Send + Sync + 'static {
+    /// Says that `id` lives, renews what it holds and reads the rest: one transaction.
+    fn round(&self, id: &str, ttl: Duration) -> impl Future<Output = Result<Round, StoreError>> + Send;
+
+    /// Takes those of `names` that are free; answers what was got.
+    fn take(
+        &self,
+        id: &str,
+        ttl: Duration,
+        names: &[String],
+    ) -> impl Future<Output = Result<Vec<(String, i64)>, StoreError>> + Send;
+
+    /// Frees those that are still ours under this fence.
+    fn release(
+        &self,
+        id: &str,
+        leases: &[(String, i64)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Frees everything and signs off.
+    fn leave(&self, id: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Takes those of `names` that are free; answers what was got.
-pub(super) async fn take(
-    database: &Database,
-    id: &str,
-    ttl: Duration,
-    names: &[String],
-) -> Result<Vec<(String, i64)>, StoreError> {
-    let rows = names.iter().map(|name| vec![name.as_str().into(), id.into(), micros(ttl)]);
-    database.query_many(&TAKE, rows).await?.iter().map(held).collect()
-}
+impl LeaseTable for Database {
+    async fn round(&self, id: &str, ttl: Duration) -> Result<Round, StoreError> {
+        let atomic = Atomic::new()
+            .execute(&BEAT, [id.into(), micros(ttl)])
+            .query(&RENEW, [micros(ttl), id.into()])
+            .query(&INSTANCES, [])
+            .query(&LEASES, []);
+        let outcome = self.atomic(atomic).await?;
+        Ok(Round {
+            renewed: outcome.rows(1).iter().map(held).collect::<Result<_, _>>()?,
+            instances: outcome.rows(2).iter().map(instance).collect::<Result<_, _>>()?,
+            leases: outcome.rows(3).iter().map(lease).collect::<Result<_, _>>()?,
+        })
+    }
 
-/// Frees those that are still ours under this fence.
-pub(super) async fn release(
-    database: &Database,
-    id: &str,
-    leases: &[(String, i64)],
-) -> Result<(), StoreError> {
-    let rows = leases.iter().map(|(name, fence)| vec![name.as_str().into(), id.into(), (*fence).into()]);
-    database.execute_many(&RELEASE, rows).await.map(drop)
-}
+    async fn take(
+        &self,
+        id: &str,
+        ttl: Duration,
+        names: &[String],
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = names.iter().map(|name| vec![name.as_str().into(), id.into(), micros(ttl)]);
+        self.query_many(&TAKE, rows).await?.iter().map(held).collect()
+    }
 
-/// Frees everything and signs off.
-pub(super) async fn leave(database: &Database, id: &str) -> Result<(), StoreError> {
-    let atomic = Atomic::new()
-        .execute(&RELEASE_ALL, [id.into()])
-        .execute(&LEAVE, [id.into()])
-        .execute(&FORGET, [micros(REMEMBERED)]);
-    database.atomic(atomic).await.map(drop)
+    async fn release(&self, id: &str, leases: &[(String, i64)]) -> Result<(), StoreError> {
+        let rows = leases.iter().map(|(name, fence)| vec![name.as_str().into(), id.into(), (*fence).into()]);
+        self.execute_many(&RELEASE, rows).await.map(drop)
+    }
+
+    async fn leave(&self, id: &str) -> Result<(), StoreError> {
+        let atomic = Atomic::new()
+            .execute(&RELEASE_ALL, [id.into()])
+            .execute(&LEAVE, [id.into()])
+            .execute(&FORGET, [micros(REMEMBERED)]);
+        self.atomic(atomic).await.map(drop)
+    }
 }
 
 fn held(row: &Row) -> Result<(String, i64), StoreError> {

@@ -13,7 +13,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{CancelToken, Client, Config, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls;
+use super::{cancel, tls};
 use crate::{PostgresConfig, StoreError};
 
 /// Makes connections for the pool.
@@ -64,11 +64,8 @@ impl Connector {
     }
 
     /// Asks the server to give up what runs on a connection.
-    pub(super) async fn cancel(&self, token: CancelToken) -> Result<(), Error> {
-        match &self.tls {
-            Some(tls) => token.cancel_query(tls.clone()).await,
-            None => token.cancel_query(NoTls).await,
-        }
+    pub(super) async fn cancel(&self, token: CancelToken) {
+        cancel::cancel(token, &self.settings, self.tls.as_ref()).await;
     }
 
     async fn connect_once(&self, settings: &Config) -> Result<Connected, Error> {
@@ -90,7 +87,9 @@ impl Connector {
         }
         match self.connect_once(&self.with_limits).await {
             Err(error) if refuses_options(&error) => {
-                tracing::info!("the database's pooler takes no start-up options, limits are kept on this side");
+                tracing::info!(
+                    "the database's pooler takes no start-up options, limits are kept on this side"
+                );
                 self.sets_limits.store(false, Ordering::Relaxed);
                 self.connect_once(&self.settings).await
             }

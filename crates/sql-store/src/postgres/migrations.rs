@@ -3,8 +3,8 @@
 use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sqlstate::{self, Scene};
 use super::PostgresEngine;
+use super::sqlstate::{self, Scene};
 use crate::StoreError;
 use crate::migrate::{self, Applied, Migration, Schema};
 use crate::statement::Dialect;
@@ -27,7 +27,7 @@ impl PostgresEngine {
             }
             Err(_) => {
                 let _ = tokio::time::timeout(super::CANCEL, self.connector.cancel(cancel)).await;
-                Err(StoreError::Timeout { statement: "migrate", limit, may_have_run: true })
+                Err(StoreError::Timeout { statement: "migrate", limit, answered: false, may_have_run: true })
             }
         }
     }

@@ -59,7 +59,8 @@ impl Run<'_> {
             Some(limit) => format!("begin; set local statement_timeout = {}", limit.as_millis()),
             None => "begin".to_owned(),
         };
-        let chunks = self.steps.iter().flat_map(|step| step.chunks.iter().map(|chunk| self.chunk(step, chunk)));
+        let chunks =
+            self.steps.iter().flat_map(|step| step.chunks.iter().map(|chunk| self.chunk(step, chunk)));
         let (begun, results) = join(self.client.batch_execute(&begin), join_all(chunks)).await;
         let first = self.steps.first().map_or("nothing", |step| step.statement.name);
         let outcome =
@@ -158,7 +159,9 @@ fn value_of(row: &tokio_postgres::Row, column: usize) -> Result<Value, String> {
         Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(column).map_err(of)?.into(),
         Type::VOID => Value::Null,
         _ => {
-            return Err(format!("column {column} is {kind}; cast it to bigint, double precision, text or bytea"));
+            return Err(format!(
+                "column {column} is {kind}; cast it to bigint, double precision, text or bytea"
+            ));
         }
     })
 }

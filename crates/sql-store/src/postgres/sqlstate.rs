@@ -58,7 +58,7 @@ fn of_code(Scene { database, statement, limit }: Scene<'_>, answer: &DbError) ->
         // Deadlock, serialization, lock timeout.
         "40001" | "40P01" | "55P03" => StoreError::Contended { statement, cause: cause() },
         "53100" => StoreError::DiskFull { statement },
-        "57014" => StoreError::Timeout { statement, limit, may_have_run: false },
+        "57014" => StoreError::Timeout { statement, limit, answered: true, may_have_run: false },
         // The server, or the pooler in front of it, ends this session.
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => StoreError::Lost { statement, cause: cause() },
         _ => match code.get(..2) {

@@ -138,4 +138,3 @@ impl ServerCertVerifier for Unchecked {
         self.0.supported_schemes()
     }
 }
-

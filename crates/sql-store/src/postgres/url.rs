@@ -15,7 +15,7 @@ use crate::StoreError;
 /// that `tokio-postgres` knows. Shows itself without user and password.
 #[derive(Clone)]
 pub struct PostgresUrl {
-    settings: tokio_postgres::Config,
+    settings: Box<tokio_postgres::Config>,
     shown: String,
     pub(super) check: ServerCheck,
     pub(super) roots: Roots,
@@ -44,7 +44,7 @@ pub(super) enum Roots {
 // === impl PostgresUrl ===
 
 impl PostgresUrl {
-    pub(super) const fn settings(&self) -> &tokio_postgres::Config {
+    pub(super) fn settings(&self) -> &tokio_postgres::Config {
         &self.settings
     }
 }
@@ -90,7 +90,7 @@ impl FromStr for PostgresUrl {
         let after_scheme = place.split_once("://").map_or(place, |(_, rest)| rest);
         // A raw `@` in a password must not leak what follows it.
         let shown = after_scheme.rsplit('@').next().unwrap_or_default().to_owned();
-        Ok(Self { settings, shown, check, roots: roots.unwrap_or(Roots::Web) })
+        Ok(Self { settings: Box::new(settings), shown, check, roots: roots.unwrap_or(Roots::Web) })
     }
 }
 

@@ -19,7 +19,8 @@ impl PgBouncer {
     /// `None`, with a printed line, when there is no PgBouncer here. `settings` are further lines of its file.
     pub fn start(server: &PostgresServer, settings: &str) -> Option<Self> {
         let program = program()?;
-        let folder = tempfile::Builder::new().prefix("sql-store-").tempdir().expect("a temporary folder").keep();
+        let folder =
+            tempfile::Builder::new().prefix("sql-store-").tempdir().expect("a temporary folder").keep();
         let port = free_port();
         let config = folder.join("pgbouncer.ini");
         let text = format!(

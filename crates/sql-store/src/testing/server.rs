@@ -38,11 +38,18 @@ impl PostgresServer {
     /// `None`, with a printed line, when there is no Postgres here.
     pub fn start(options: &ServerOptions) -> Option<Self> {
         let bin = programs()?;
-        let folder = tempfile::Builder::new().prefix("sql-store-").tempdir().expect("a temporary folder").keep();
+        let folder =
+            tempfile::Builder::new().prefix("sql-store-").tempdir().expect("a temporary folder").keep();
         give_to_nobody(&folder);
         let data = folder.join("data");
         let mut initdb = Command::new(bin.join("initdb"));
-        initdb.args(["--no-sync", "--no-instructions", "--username=admin", "--auth=trust", "--encoding=UTF8"]);
+        initdb.args([
+            "--no-sync",
+            "--no-instructions",
+            "--username=admin",
+            "--auth=trust",
+            "--encoding=UTF8",
+        ]);
         initdb.args(["--locale=C", "-D"]).arg(&data).current_dir(&folder).stdout(Stdio::null());
         assert!(as_nobody(&mut initdb).status().expect("initdb").success(), "initdb failed");
         if options.password {
@@ -99,7 +106,8 @@ impl PostgresServer {
     /// Runs statements as the superuser.
     pub async fn admin_on(&self, database: &str, sql: &str) {
         let url = format!("postgres://admin@127.0.0.1:{}/{database}", self.port);
-        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("the superuser connects");
+        let (client, connection) =
+            tokio_postgres::connect(&url, NoTls).await.expect("the superuser connects");
         let (answer, _) = tokio::join!(
             async {
                 let answer = client.batch_execute(sql).await;
@@ -109,6 +117,19 @@ impl PostgresServer {
             connection
         );
         answer.expect("a statement of the superuser");
+    }
+
+    /// Waits until nothing is under way in this database: a killed client's last commit may come after its death.
+    pub async fn until_alone(&self, database: &str) {
+        let wait = format!(
+            "do $$ begin
+                while exists (select from pg_stat_activity where datname = '{database}' and state <> 'idle') loop
+                    perform pg_sleep(0.002);
+                    perform pg_stat_clear_snapshot();
+                end loop;
+            end $$"
+        );
+        self.admin(&wait).await;
     }
 
     /// `kill -9` of the server and its children. Start it again with [`PostgresServer::start_again`].
@@ -183,8 +204,8 @@ fn programs() -> Option<PathBuf> {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut debian: Vec<PathBuf> = debian.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
     debian.sort();
-    let found = named.into_iter().chain(std::env::split_paths(&path)).chain(debian.into_iter().rev());
-    let found = found.filter(holds_all).next();
+    let mut found = named.into_iter().chain(std::env::split_paths(&path)).chain(debian.into_iter().rev());
+    let found = found.find(holds_all);
     if found.is_none() {
         super::skipped("postgres", "KITE_TEST_POSTGRES_BIN");
     }
