@@ -57,12 +57,16 @@ async fn only_one_opens_the_file() {
     open(&file).await.unwrap();
 }
 
-/// Run by the test below in a process of its own.
+/// Run by the test below in a process of its own, which names a file that is open; run alone, it opens one first.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a part of another test"]
-async fn child_opens() {
-    let file = std::env::var_os("SQL_STORE_FILE").unwrap();
-    let error = open(Path::new(&file)).await.unwrap_err();
+async fn an_open_file_is_in_use() {
+    let folder = TempDir::new().unwrap();
+    let own = folder.path().join("one.db");
+    let (file, _first) = match std::env::var_os("SQL_STORE_FILE") {
+        Some(file) => (file.into(), None),
+        None => (own.clone(), Some(open(&own).await.unwrap())),
+    };
+    let error = open(&file).await.unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
 }
 
@@ -72,7 +76,7 @@ async fn another_process_does_not_open_the_file() {
     let file = folder.path().join("one.db");
     let _first = open(&file).await.unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "child_opens", "--ignored"]).env("SQL_STORE_FILE", &file);
+    child.args(["--exact", "an_open_file_is_in_use"]).env("SQL_STORE_FILE", &file);
     let output = child.output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && printed.contains("1 passed"), "{printed}");

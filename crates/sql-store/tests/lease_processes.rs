@@ -24,11 +24,12 @@ fn keeper(db: &Database, instance: &str) -> LeaseKeeper {
     LeaseKeeper::new(db, LeaseConfig::new(instance), watch::channel(Arc::new(names)).1, SystemUptime)
 }
 
-/// Run by the tests below in a process of its own: acts all the time, but only while it holds the lease.
+/// Run by the tests below in a process of its own, which names the database: acts all the time, but only while it holds
+/// the lease. Run alone, it takes the lease and gives it back.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a part of other tests"]
-async fn child_acts() {
-    let config = DatabaseConfig::from_url(&std::env::var("SQL_STORE_URL").unwrap()).unwrap();
+async fn acts_while_it_holds_the_lease() {
+    let Ok(url) = std::env::var("SQL_STORE_URL") else { return take_and_give_back().await };
+    let config = DatabaseConfig::from_url(&url).unwrap();
     let db = Database::open(config, StoreMetrics::noop()).await.unwrap();
     let keeper = keeper(&db, "child");
     let mut held = keeper.held();
@@ -44,6 +45,22 @@ async fn child_acts() {
     println!("stopped");
 }
 
+async fn take_and_give_back() {
+    let Some((test, _)) = database().await else { return };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let first = keeper(&test.db, "first");
+    let mut held = first.held();
+    let running = tokio::spawn(first.run(async move {
+        let _ = stopped.await;
+    }));
+    let guard = held.wait_for(|held| !held.is_empty()).await.unwrap()["account"].clone();
+    assert!(guard.is_held());
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    assert!(!guard.is_held());
+    assert_eq!(take_over(&test.db, &mut JoinSet::new()).await.0, guard.fence() + 1);
+}
+
 struct Instance {
     process: Child,
     lines: Receiver<String>,
@@ -52,7 +69,7 @@ struct Instance {
 impl Instance {
     fn start(url: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_acts", "--ignored", "--nocapture"])
+            .args(["--exact", "acts_while_it_holds_the_lease", "--nocapture"])
             .env("SQL_STORE_URL", url)
             .stdout(Stdio::piped())
             .spawn()

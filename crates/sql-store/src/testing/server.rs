@@ -134,8 +134,10 @@ impl PostgresServer {
 
     /// `kill -9` of the server and its children. Start it again with [`PostgresServer::start_again`].
     pub fn kill(&mut self) {
-        self.signal("KILL");
+        let killed = self.signal_all("KILL");
         self.process.stop(true);
+        // One that is still dying keeps the shared memory, and the next server refuses to start.
+        wait_for("the end of postgres", || (!killed.iter().any(|pid| runs(*pid))).then_some(()));
     }
 
     /// Starts it after a kill, on the same data.
@@ -146,17 +148,31 @@ impl PostgresServer {
 
     /// `STOP` freezes the server with its children, `CONT` lets them go on.
     pub fn signal(&self, name: &str) {
+        self.signal_all(name);
+    }
+
+    /// Answers whom it signalled.
+    fn signal_all(&self, name: &str) -> Vec<u32> {
         let server = self.process.pid();
         // The parent first when it is stopped or killed, so that it starts no further child.
-        let children = std::iter::once(server).chain(children_of(server)).map(|pid| pid.to_string());
-        let children: Vec<String> = children.collect();
-        let _ = Command::new("kill").arg(format!("-{name}")).args(&children).stderr(Stdio::null()).status();
+        let all: Vec<u32> = std::iter::once(server).chain(children_of(server)).collect();
+        let pids = all.iter().map(u32::to_string);
+        let _ = Command::new("kill").arg(format!("-{name}")).args(pids).stderr(Stdio::null()).status();
+        all
     }
 
     fn wait_until_ready(&self) {
         let mut check = Command::new(self.bin.join("pg_isready"));
         check.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        wait_for("postgres", || check.status().ok()?.success().then_some(()));
+        wait_for("postgres", || {
+            if !runs(self.process.pid()) {
+                panic!(
+                    "postgres has ended: {}",
+                    std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+                );
+            }
+            check.status().ok()?.success().then_some(())
+        });
     }
 }
 
@@ -188,12 +204,19 @@ fn run(bin: &Path, folder: &Path, port: u16, options: &ServerOptions) -> Watched
 fn children_of(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("/proc");
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+    pids.filter(|pid| status_of(*pid).is_some_and(|(_, its)| its == parent)).collect()
 }
 
-fn parent_of(pid: u32) -> Option<u32> {
+/// Whether it is there and not dead already.
+fn runs(pid: u32) -> bool {
+    status_of(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// State and parent of a process.
+fn status_of(pid: u32) -> Option<(char, u32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+    let mut words = stat.rsplit(')').next()?.split_whitespace();
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
 /// The folder with initdb and postgres.
