@@ -18,7 +18,8 @@ const PROFILE: &str = r#"{"user_id":"AB1234"}"#;
 
 #[tokio::test(start_paused = true)]
 async fn reads_are_tried_a_few_times_and_no_more() {
-    let cases: [(fn(&str) -> Reply, usize); 5] = [
+    type Refuse = fn(&str) -> Reply;
+    let cases: [(Refuse, usize); 5] = [
         (page, 3),
         (|status| refusal(status, "NetworkException", "oms"), 3),
         (|_| refusal("403 Forbidden", "TokenException", "bad"), 1),
