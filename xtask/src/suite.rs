@@ -60,7 +60,8 @@ fn doc() -> Outcome {
 fn tests() -> Outcome {
     let tools = provision::test_tools()?;
     let mut command = cargo();
-    command.args(["test", "--workspace", "--locked"]);
+    // One run tells of everything that is broken.
+    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     tell_tests(&mut command, &tools);
     run(&mut command)
 }
