@@ -17,7 +17,8 @@
 //! println!("http://{}/", gateway.address());
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! stop.cancel(); // usually by SIGTERM
-//! assert!(gateway.run(stop).await.is_clean());
+//! let report = gateway.run(stop).await;
+//! assert!(report.is_clean(), "{report:?}");
 //! # Ok(()) }
 //! ```
 

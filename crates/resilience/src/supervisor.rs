@@ -138,6 +138,7 @@ impl Supervisor {
     /// Dropping the future aborts every task without the orderly stop.
     pub async fn run(mut self, shutdown: CancellationToken) -> ShutdownReport {
         let cause = self.supervise(&shutdown).await;
+        self.refuse_requests();
         self.stop_in_stages(cause).await
     }
 
@@ -164,6 +165,13 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// From now on nothing is spawned. What waited is dropped, with whatever its factory holds: a later stage may be waiting
+    /// for the end of a channel.
+    fn refuse_requests(&mut self) {
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
     }
 
     /// Books the end of one run; answers which task it was.

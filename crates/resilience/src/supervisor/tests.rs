@@ -273,6 +273,29 @@ async fn tasks_come_and_go_while_it_runs_and_the_list_does_not_grow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_never_started_holds_up_no_later_stage() {
+    let (mut supervisor, stage) = supervisor();
+    let (sender, mut receiver) = mpsc::channel::<()>(1);
+    supervisor.spawn_once(TaskSpec::optional("sink", stage), move |_| async move {
+        while receiver.recv().await.is_some() {}
+        TaskExit::Cancelled
+    });
+    let task = supervisor.spawner().spawn(TaskSpec::optional("feed", stage), on_failure(1), move |stop| {
+        let sender = sender.clone();
+        async move {
+            stop.cancelled().await;
+            drop(sender);
+            TaskExit::Cancelled
+        }
+    });
+    task.unwrap();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let report = supervisor.run(shutdown).await;
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retired_task_that_fails_is_not_started_again() {
     let (supervisor, stage) = supervisor();
     let (spawner, status) = (supervisor.spawner(), supervisor.status());
