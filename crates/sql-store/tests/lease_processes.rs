@@ -50,13 +50,14 @@ async fn take_and_give_back() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let first = keeper(&test.db, "first");
     let mut held = first.held();
-    let running = tokio::spawn(first.run(async move {
+    let mut running = JoinSet::new();
+    running.spawn(first.run(async move {
         let _ = stopped.await;
     }));
     let guard = held.wait_for(|held| !held.is_empty()).await.unwrap()["account"].clone();
     assert!(guard.is_held());
     stop.send(()).unwrap();
-    running.await.unwrap().unwrap();
+    running.join_next().await.unwrap().unwrap().unwrap();
     assert!(!guard.is_held());
     assert_eq!(take_over(&test.db, &mut JoinSet::new()).await.0, guard.fence() + 1);
 }
