@@ -71,15 +71,30 @@ async fn a_python_consumer_knows_its_loss_across_a_kill() {
     until_subscribed(&server.url()).await;
     let mut publisher = Publisher::start(&server.url(), TOKENS);
     publisher.publish_until(|now| now.batches >= 50).await;
-    let all_seen = async |publisher: &Publisher| {
+    // What is under way when Redis dies, or is sent before the consumer is back, may be published and yet not received.
+    let settled = async |publisher: &Publisher| {
+        let mut poll = tokio::time::interval(Duration::from_millis(5));
+        let offered = publisher.seq * u64::from(TOKENS);
+        loop {
+            let now = publisher.status.now();
+            let accounted = now.ticks_published + now.ticks_failed + now.ticks_dropped;
+            if accounted == offered {
+                return;
+            }
+            poll.tick().await;
+        }
+    };
+    within(settled(&publisher)).await;
+    within(async {
         let mut poll = tokio::time::interval(Duration::from_millis(5));
         while seen.lock().unwrap()[2] < publisher.status.now().ticks_published {
             poll.tick().await;
         }
-    };
-    within(all_seen(&publisher)).await;
+    })
+    .await;
     server.kill();
     publisher.publish_until(|now| now.connected == 0 && now.circuit_open_drops > 100).await;
+    within(settled(&publisher)).await;
     server.start_again();
     until_subscribed(&server.url()).await;
     let before = publisher.status.now().batches;
