@@ -2,6 +2,7 @@
 """Makes the fuzz seeds from crates/kite-wire/testdata; run it after changing that folder."""
 import json
 import pathlib
+import struct
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "crates/kite-wire/testdata"
@@ -33,6 +34,14 @@ SESSION = USER | {
     "api_key": "k", "access_token": "t", "public_token": "p", "enctoken": "e", "refresh_token": "", "silo": "",
     "login_time": "2025-11-20 08:31:02",
 }
+# A flag (1: spot model, 2: forward and smile too), then underlying, yield, rate, years, and a strike and a quote per option.
+CHAINS = {
+    "week_of_a_forward": (2, 24512.35, 0.0, 0.065, 0.019, [23000, 1530.2, 24000, 61.4, 24500, 190.5, 25000, 520.0, 26000, 4.2]),
+    "month_of_a_spot": (3, 24500.0, 0.013, 0.065, 0.082, [23500, 1190.0, 24500, 402.5, 24600, 380.1, 25500, 71.0]),
+    "volatilities": (0, 100.0, 0.0, 0.05, 0.5, [80, 0.2, 100, 0.25, 120, 0.0, 1000, 3.0]),
+    "bounds": (0, 100.0, 0.0, 0.05, 0.5, [90, 10.0, 90, 0.0, 100, 100.0, 100, -1.0, 100, float("nan")]),
+    "strike_beyond_doubles": (1, 82.06, -0.0022, -0.046, 24.5, [100, 1.0, 7.4e307, 0.05, 7.4e307, 0.05]),
+}
 BODIES = {
     "quote": {"NSE:INFY": SHARE, "NSE:NIFTY 50": INDEX},
     "candles": {"candles": [["2025-11-20T09:15:00+0530", 1704.5, 1705, 1699.25, 1702.8, 2499, 13667775]]},
@@ -63,5 +72,7 @@ for name, data in BODIES.items():
 for path in sorted((DATA / "rest").glob("*.json")):
     body = json.loads(path.read_text())
     seed("rest_body", path.stem, json.dumps(body, separators=(",", ":")).encode())
+for name, (flags, *shared, options) in CHAINS.items():
+    seed("chain", name, struct.pack(f"<B{len(shared) + len(options)}d", flags, *shared, *options))
 error = {"status": "error", "message": "m", "data": {"hints": ["switch_to_amo"]}, "error_type": "InputException"}
 seed("rest_body", "error", json.dumps(error, separators=(",", ":")).encode())

@@ -14,9 +14,10 @@ pub(crate) fn fuzz(target: &str, seconds: &str) -> Outcome {
     if seconds.parse::<u32>().is_err() {
         return Err(format!("`{seconds}` is not a number of seconds"));
     }
-    if !root().join("fuzz/fuzz_targets").join(format!("{target}.rs")).is_file() {
-        return Err(format!("no fuzz target `{target}`; fuzz/README.md lists them"));
-    }
+    let folder = ["fuzz", "fuzz/greeks"]
+        .into_iter()
+        .find(|folder| root().join(folder).join("fuzz_targets").join(format!("{target}.rs")).is_file())
+        .ok_or_else(|| format!("no fuzz target `{target}`; fuzz/README.md lists them"))?;
     // Not through `cargo()`: that is the pinned toolchain's cargo, and the fuzzer needs nightly's.
     let mut command = Command::new("cargo");
     command.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
@@ -26,7 +27,7 @@ pub(crate) fn fuzz(target: &str, seconds: &str) -> Outcome {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     }
-    command.args(["+nightly", "fuzz", "run", target]).args(&folders);
+    command.args(["+nightly", "fuzz", "run", "--fuzz-dir", folder, target]).args(&folders);
     command.args(["--", &format!("-max_total_time={seconds}")]);
     run(&mut command).map_err(|problem| format!("{problem}; see fuzz/README.md for what it needs"))
 }

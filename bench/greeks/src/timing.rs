@@ -57,7 +57,8 @@ impl<'a> Bench<'a> {
                 "price+9" => "price+5",
                 task => task,
             };
-            let rival = results.iter().find(|(_, t, ..)| *t == rival_task).map_or(f64::NAN, |(_, _, ns, _)| *ns);
+            let rival =
+                results.iter().find(|(_, t, ..)| *t == rival_task).map_or(f64::NAN, |(_, _, ns, _)| *ns);
             println!("  {name:24} {task:8} {median:8.2} ns {:7.1} x {least:8.2}", rival / median);
         }
     }

@@ -1,5 +1,6 @@
 //! Which instructions run the kernels: asked of the processor, or chosen by a test or a benchmark.
 
+use crate::block::Progress;
 use crate::chain::{AllColumns, Chain, GreeksColumns, PriceColumns, VolatilityChain};
 use crate::lanes::Kernel;
 #[cfg(target_arch = "x86_64")]
@@ -144,7 +145,7 @@ impl Engine {
         match self.single {
             #[cfg(target_arch = "x86_64")]
             Single::Fma(proof) => proof.run_one(kernel),
-            Single::Portable => kernel.run(0.0_f64),
+            Single::Portable => run_portable(kernel),
         }
     }
 
@@ -179,8 +180,11 @@ impl Engine {
     /// The first input that is out of its domain, or the bound the price violates.
     #[inline]
     pub fn implied_volatility(&self, option: &OptionInputs, price: f64) -> Result<f64, ImpliedVolError> {
-        let answer = self.run_one(SolveOne { option, price });
-        answer.map_err(|status| status.implied_vol_error().unwrap_or(ImpliedVolError::BadPrice))
+        let (volatility, status) = self.run_one(SolveOne { option, price });
+        match status.implied_vol_error() {
+            None => Ok(volatility),
+            Some(error) => Err(error),
+        }
     }
 
     /// Implied volatility of every option of a chain, NaN where the status is not [`Status::Ok`].
@@ -237,10 +241,10 @@ impl Engine {
         let (mut start, mut refused) = (0, Refused::new());
         while start < chain.strikes.len() {
             let now = columns.each_mut().map(|column| &mut **column);
-            let (start, refused) = (&mut start, &mut refused);
-            self.run(Solve { chain: *chain, columns: now, status, start, refused });
+            let progress = Progress { status: &mut *status, start: &mut start, refused: &mut refused };
+            self.run(Solve { chain: *chain, columns: now, progress });
             if !refused.places().is_empty() {
-                self.run(SolveWide { chain: *chain, refused, columns: &mut columns, status });
+                self.run(SolveWide { chain: *chain, refused: &refused, columns: &mut columns, status });
                 refused.clear();
             }
         }
@@ -260,14 +264,20 @@ impl Engine {
         let (mut start, mut refused) = (0, Refused::new());
         while start < chain.strikes.len() {
             let now = columns.each_mut().map(|column| &mut **column);
-            let (start, refused) = (&mut start, &mut refused);
-            self.run(Value { chain: *chain, columns: now, status, start, refused });
+            let progress = Progress { status: &mut *status, start: &mut start, refused: &mut refused };
+            self.run(Value { chain: *chain, columns: now, progress });
             if !refused.places().is_empty() {
-                self.run(ValueWide { chain: *chain, refused, columns: &mut columns, status });
+                self.run(ValueWide { chain: *chain, refused: &refused, columns: &mut columns, status });
                 refused.clear();
             }
         }
     }
+}
+
+/// Apart, so that a call on a processor with the instructions does not prepare for the one without.
+#[inline(never)]
+fn run_portable<K: Kernel>(kernel: K) -> K::Answer {
+    kernel.run(0.0_f64)
 }
 
 #[inline]

@@ -3,12 +3,11 @@
 //! Short loops over a block beat one long body: independent iterations overlap, and fewer values are alive at once.
 //! Every stage works lane by lane, so an option's result does not depend on its place, its neighbours or the width.
 
-use crate::block::signs;
+use crate::block::{Progress, signs};
 use crate::lanes::{Kernel, Lanes, Mask};
 use crate::limits;
 use crate::moneyness;
 use crate::near;
-use crate::refused::Refused;
 use crate::sensitivities::{Outside, outside_local, sensitivities, whole_minus};
 use crate::solve_wide;
 use crate::terms::Terms;
@@ -18,11 +17,7 @@ use crate::{Chain, OptionInputs, Status};
 pub(crate) struct Solve<'a, const COLUMNS: usize> {
     pub(crate) chain: Chain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
-    pub(crate) status: &'a mut [Status],
-    /// Where to begin; afterwards the first option not yet seen.
-    pub(crate) start: &'a mut usize,
-    /// What is left to the wide kernel. When it is full the kernel stops.
-    pub(crate) refused: &'a mut Refused,
+    pub(crate) progress: Progress<'a>,
 }
 
 impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
@@ -35,12 +30,12 @@ impl<const COLUMNS: usize> Kernel for Solve<'_, COLUMNS> {
             Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
             Ok(terms) => self.blocks::<V, false>(lane, &terms),
             Err(class) => {
-                let Self { mut columns, status, start, .. } = self;
+                let Self { mut columns, progress, .. } = self;
                 for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
-                    status[i] = limits::without_terms(class, model, *strike, *kind).0;
+                    progress.status[i] = limits::without_terms(class, model, *strike, *kind).0;
                     columns.iter_mut().for_each(|column| column[i] = f64::NAN);
                 }
-                *start = strikes.len();
+                *progress.start = strikes.len();
             }
         }
     }
@@ -64,18 +59,9 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let (total, block) = (self.chain.strikes.len(), V::WIDTH * V::VECTORS);
-        while *self.start < total && self.refused.has_room_for(block) {
-            let start = *self.start;
-            let n = (total - start).min(block);
-            let vectors = n.div_ceil(V::WIDTH).min(V::VECTORS);
-            self.block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
-            self.status[start..start + n].fill(Status::Ok);
-            for j in 0..vectors {
-                let i = j * V::WIDTH;
-                self.refused.add(stages.good[j], start + i, n - i);
-            }
-            *self.start = start + n;
+        while let Some(block) = self.progress.next::<V>() {
+            self.block::<V, SPOT>(lane, terms, block, &mut stages);
+            self.progress.close::<V>(block, &stages.good);
         }
     }
 
@@ -85,9 +71,7 @@ impl<const COLUMNS: usize> Solve<'_, COLUMNS> {
         &mut self,
         lane: V,
         terms: &Terms,
-        start: usize,
-        n: usize,
-        vectors: usize,
+        (start, n, vectors): (usize, usize, usize),
         stages: &mut Stages<V>,
     ) {
         let range = start..start + n;
@@ -218,7 +202,8 @@ pub(crate) struct SolveOne<'a> {
 }
 
 impl Kernel for SolveOne<'_> {
-    type Answer = Result<f64, Status>;
+    /// Not a `Result`, as a pair comes back in registers.
+    type Answer = (f64, Status);
 
     #[inline(always)]
     fn run<V: Lanes>(self, lane: V) -> Self::Answer {
@@ -226,7 +211,7 @@ impl Kernel for SolveOne<'_> {
         match Terms::new(*model, *rate, *years_to_expiry) {
             Ok(terms) if terms.is_spot => one::<V, true>(lane, &terms, *strike, kind.sign(), price),
             Ok(terms) => one::<V, false>(lane, &terms, *strike, kind.sign(), price),
-            Err(status) => Err(limits::without_terms(status, *model, *strike, *kind).0),
+            Err(status) => (f64::NAN, limits::without_terms(status, *model, *strike, *kind).0),
         }
     }
 }
@@ -238,7 +223,7 @@ fn one<V: Lanes, const SPOT: bool>(
     strike: f64,
     sign: f64,
     price: f64,
-) -> Result<f64, Status> {
+) -> (f64, Status) {
     let (k, th, p) = (lane.splat(strike), lane.splat(sign), lane.splat(price));
     let m = moneyness::near::<V, SPOT, true>(terms, k);
     let time_value = m.time_value::<SPOT>(terms, th, p);
@@ -248,7 +233,7 @@ fn one<V: Lanes, const SPOT: bool>(
         let (inverse, odd) = near::odd_at(m.a, seed.s);
         let (correction, holds) = near::step(m.a, m.a_low, beta, seed.s, inverse, odd);
         if (seed.inside & holds).all() {
-            return Ok(volatility(terms, seed.s, correction).first());
+            return (volatility(terms, seed.s, correction).first(), Status::Ok);
         }
     }
     solve_wide::one::<V, SPOT>(terms, k, th, p)

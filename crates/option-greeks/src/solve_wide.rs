@@ -80,7 +80,7 @@ impl SolveWide<'_, '_> {
                 lists[(5 - (5 - kind) * bit(solvable)) as usize].push(i + lane);
             }
             if solvable & ((1 << places.len()) - 1) != (1 << places.len()) - 1 {
-                self.refuse(places, time_value, room);
+                self.refuse(terms, places, time_value, room);
             }
         }
         let [mixed, close, lower, far, upper, without] = &lists;
@@ -94,13 +94,13 @@ impl SolveWide<'_, '_> {
 
     /// The statuses of a vector in which an option has no volatility.
     #[inline(always)]
-    fn refuse<V: Lanes>(&mut self, places: &[usize], time_value: V, room: V) {
+    fn refuse<V: Lanes>(&mut self, terms: &Terms, places: &[usize], time_value: V, room: V) {
         let (mut values, mut rooms) = ([0.0; WIDEST], [0.0; WIDEST]);
         time_value.store_all(&mut values);
         room.store_all(&mut rooms);
         for (lane, place) in places.iter().enumerate() {
             let (strike, price) = (self.chain.strikes[*place], self.chain.prices[*place]);
-            self.status[*place] = refusal(strike, price, values[lane], rooms[lane]);
+            self.status[*place] = refusal(terms, strike, price, values[lane], rooms[lane]);
         }
     }
 
@@ -274,18 +274,22 @@ fn greeks<V: Lanes, const SPOT: bool>(
     sensitivities::<V, SPOT>(terms, m.above, strike, sign, &outside, price).numbers()
 }
 
-/// Why an option has no volatility, in the order of the checks.
+/// Why an option has no volatility, in the order of the checks; `Ok` when nothing stands against one.
+///
+/// Time value or room are no numbers where money left the range of doubles on the way: the discounted strike, so that the
+/// put's intrinsic value is beyond every price, or the price in kernel money, which is then beyond every forward.
 #[inline(always)]
-fn refusal(strike: f64, price: f64, time_value: f64, room: f64) -> Status {
+fn refusal(terms: &Terms, strike: f64, price: f64, time_value: f64, room: f64) -> Status {
+    let unmeasured = time_value.is_nan() || room.is_nan();
     if !is_price(strike) {
         Status::BadStrike
     } else if !price.is_finite() {
         Status::BadPrice
-    } else if time_value < 0.0 {
+    } else if price < 0.0 || time_value < 0.0 || (unmeasured && terms.is_spot) {
         Status::BelowIntrinsic
     } else if time_value == 0.0 {
         Status::AtIntrinsic
-    } else if room < 0.0 {
+    } else if room < 0.0 || unmeasured {
         Status::AboveMaximum
     } else if room == 0.0 {
         Status::AtMaximum
@@ -296,16 +300,11 @@ fn refusal(strike: f64, price: f64, time_value: f64, room: f64) -> Status {
 
 /// One option, by the kernel of its kind. `lane` functions see it in every lane.
 #[inline(always)]
-pub(crate) fn one<V: Lanes, const SPOT: bool>(
-    terms: &Terms,
-    strike: V,
-    sign: V,
-    price: V,
-) -> Result<f64, Status> {
+pub(crate) fn one<V: Lanes, const SPOT: bool>(terms: &Terms, strike: V, sign: V, price: V) -> (f64, Status) {
     let (target, time_value, room) = prepare::<V, SPOT>(terms, strike, sign, price);
-    let status = refusal(strike.first(), price.first(), time_value.first(), room.first());
+    let status = refusal(terms, strike.first(), price.first(), time_value.first(), room.first());
     if status != Status::Ok {
-        return Err(status);
+        return (f64::NAN, status);
     }
     let [close, lower, far, upper] = target.kinds();
     let (guess, correction) = if close.bits() & 1 != 0 {
@@ -320,7 +319,7 @@ pub(crate) fn one<V: Lanes, const SPOT: bool>(
         one_of::<V, AsMixed>(&target)
     };
     let volatility = volatility(terms, guess, correction).first();
-    if is_price(volatility) { Ok(volatility) } else { Err(Status::BadPrice) }
+    if is_price(volatility) { (volatility, Status::Ok) } else { (f64::NAN, Status::BadPrice) }
 }
 
 #[inline(always)]

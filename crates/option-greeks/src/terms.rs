@@ -76,7 +76,6 @@ fn is_tame(underlying: f64, years: f64) -> bool {
 }
 
 /// What is wrong with the underlying price or the time to expiry.
-#[cold]
 fn check(underlying: f64, years: f64) -> Result<(), Status> {
     if !is_price(underlying) {
         Err(Status::BadUnderlying)
@@ -100,11 +99,24 @@ impl Terms {
     /// A bad strike comes before everything but a bad underlying in the order of statuses; the caller looks at strikes.
     #[inline(always)]
     pub(crate) fn new(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
-        let underlying = model.underlying();
-        let tame = is_tame(underlying, years);
-        if !tame {
-            check(underlying, years)?;
+        if is_tame(model.underlying(), years) {
+            Self::checked::<true>(model, rate, years)
+        } else {
+            Self::untamed(model, rate, years)
         }
+    }
+
+    /// Apart and rare, so that a single option does not wait for what only extremes need.
+    #[cold]
+    #[inline(never)]
+    fn untamed(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
+        check(model.underlying(), years)?;
+        Self::checked::<false>(model, rate, years)
+    }
+
+    #[inline(always)]
+    fn checked<const TAME: bool>(model: PricingModel, rate: f64, years: f64) -> Result<Self, Status> {
+        let underlying = model.underlying();
         // Years are positive here, so that a rate that is no number or infinite is out of range.
         let in_range = |rate: f64| (rate * years).abs() <= LARGEST_EXPONENT;
         let root_t = years.sqrt();
@@ -125,11 +137,11 @@ impl Terms {
             half_root: HALF_ROOT,
             inverse_half_root: INVERSE_HALF_ROOT,
             root_t,
-            inverse_root_t: inverse_root(years, root_t, tame),
+            inverse_root_t: inverse_root::<TAME>(years, root_t),
             spot_discount: 1.0,
             whole_spot: underlying,
             strike_discount: 1.0,
-            largest_y: if tame { LARGEST_Y } else { -1.0 },
+            largest_y: if TAME { LARGEST_Y } else { -1.0 },
             factors: Factors {
                 years,
                 half_inverse_years,
@@ -215,10 +227,10 @@ fn scaled_root(x: f64) -> f64 {
 
 /// `1/sqrt(t)` to twice the digits, from the rounded root and one Newton step.
 #[inline(always)]
-fn inverse_root(t: f64, root: f64, tame: bool) -> DoubleDouble {
+fn inverse_root<const TAME: bool>(t: f64, root: f64) -> DoubleDouble {
     let high = 1.0 / root;
     let DoubleDouble { high: near_root, low: rest } = DoubleDouble::product(t, high);
     let error = Lanes::neg_mul_add(rest, high, Lanes::neg_mul_add(near_root, high, 1.0));
     let low = (0.5 * high) * error;
-    DoubleDouble { high, low: if tame || low.abs() <= f64::MAX { low } else { 0.0 } }
+    DoubleDouble { high, low: if TAME || low.abs() <= f64::MAX { low } else { 0.0 } }
 }

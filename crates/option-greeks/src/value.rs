@@ -1,6 +1,6 @@
 //! Price and Greeks from volatility, in blocks as [`solve`](crate::solve) does.
 
-use crate::block::signs;
+use crate::block::{Progress, signs};
 use crate::lanes::{Kernel, Lanes, Mask, WIDEST};
 use crate::limits;
 use crate::moneyness::{self, Moneyness};
@@ -15,11 +15,7 @@ use crate::{Greeks, OptionInputs, Status, VolatilityChain};
 pub(crate) struct Value<'a, const COLUMNS: usize> {
     pub(crate) chain: VolatilityChain<'a>,
     pub(crate) columns: [&'a mut [f64]; COLUMNS],
-    pub(crate) status: &'a mut [Status],
-    /// Where to begin; afterwards the first option not yet seen.
-    pub(crate) start: &'a mut usize,
-    /// What is left to the wide kernel. When it is full the kernel stops.
-    pub(crate) refused: &'a mut Refused,
+    pub(crate) progress: Progress<'a>,
 }
 
 impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
@@ -32,13 +28,13 @@ impl<const COLUMNS: usize> Kernel for Value<'_, COLUMNS> {
             Ok(terms) if terms.is_spot => self.blocks::<V, true>(lane, &terms),
             Ok(terms) => self.blocks::<V, false>(lane, &terms),
             Err(class) => {
-                let Self { mut columns, status, start, .. } = self;
+                let Self { mut columns, progress, .. } = self;
                 for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
                     let (class, greeks) = limits::without_terms(class, model, *strike, *kind);
-                    status[i] = class;
+                    progress.status[i] = class;
                     columns.iter_mut().zip(greeks.columns()).for_each(|(column, value)| column[i] = value);
                 }
-                *start = strikes.len();
+                *progress.start = strikes.len();
             }
         }
     }
@@ -79,18 +75,9 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
     #[inline(always)]
     fn blocks<V: Lanes, const SPOT: bool>(mut self, lane: V, terms: &Terms) {
         let mut stages = Stages::new(lane);
-        let (total, block) = (self.chain.strikes.len(), V::WIDTH * V::VECTORS);
-        while *self.start < total && self.refused.has_room_for(block) {
-            let start = *self.start;
-            let n = (total - start).min(block);
-            let vectors = n.div_ceil(V::WIDTH).min(V::VECTORS);
-            self.block::<V, SPOT>(lane, terms, start, n, vectors, &mut stages);
-            self.status[start..start + n].fill(Status::Ok);
-            for j in 0..vectors {
-                let i = j * V::WIDTH;
-                self.refused.add(stages.good[j], start + i, n - i);
-            }
-            *self.start = start + n;
+        while let Some(block) = self.progress.next::<V>() {
+            self.block::<V, SPOT>(lane, terms, block, &mut stages);
+            self.progress.close::<V>(block, &stages.good);
         }
     }
 
@@ -100,9 +87,7 @@ impl<const COLUMNS: usize> Value<'_, COLUMNS> {
         &mut self,
         lane: V,
         terms: &Terms,
-        start: usize,
-        n: usize,
-        vectors: usize,
+        (start, n, vectors): (usize, usize, usize),
         stages: &mut Stages<V>,
     ) {
         let range = start..start + n;

@@ -46,6 +46,40 @@ fn the_first_defect_is_reported() {
     check_price(option(100.0, 100.0, 0.1, 0.0), 5.0, Status::Ok);
 }
 
+/// Money that leaves the range of doubles on the way says as much as money that stays in it.
+#[test]
+fn a_bound_beyond_the_largest_double_is_a_bound() {
+    for (spot, dividend_yield, strike, rate, years_to_expiry) in [
+        (
+            0.457_700_683_874_980_25,
+            0.004_853_446_145_578_375,
+            1.727_770_795_822_792e308,
+            -0.008_154_153_696_985_897,
+            7.375_452_349_055_283,
+        ),
+        (
+            82.062_831_260_650_41,
+            -0.002_215_602_998_782_330_4,
+            7.437_940_726_253_611e307,
+            -0.046_265_095_127_244_21,
+            24.547_845_919_644_427,
+        ),
+    ] {
+        let model = PricingModel::BlackScholesMerton { spot, dividend_yield };
+        let call = OptionInputs { model, kind: OptionKind::Call, strike, rate, years_to_expiry };
+        let put = OptionInputs { kind: OptionKind::Put, ..call };
+        for price in [0.05, spot, f64::MAX] {
+            check_price(put, price, Status::BelowIntrinsic);
+        }
+        check_price(call, 0.0, Status::AtIntrinsic);
+        check_price(call, 2.0 * spot, Status::AboveMaximum);
+        check_price(put, INFINITY, Status::BadPrice);
+    }
+    // The price times the growth factor overflows.
+    check_price(option(100.0, 90.0, 10.0, 60.0), f64::MAX, Status::AboveMaximum);
+    check_price(option(100.0, 90.0, 10.0, 60.0), -f64::MAX, Status::BelowIntrinsic);
+}
+
 #[test]
 fn pricing_refuses_bad_volatilities() {
     let good = option(100.0, 100.0, 0.1, 0.0);

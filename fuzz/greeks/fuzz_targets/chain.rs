@@ -1,10 +1,10 @@
-//! Arbitrary bit patterns into a chain: no panic, no NaN labelled ok, the same bits on every path.
+//! Arbitrary bit patterns into a chain: no panic, no NaN labelled ok, the same bits on every path and in single calls.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use option_greeks::{
-    AllColumns, Chain, Engine, OptionKind, ParityQuote, Path, PricingModel, SmilePoint, Status, VolatilityChain, fit_parity,
-    fit_smile, implied_forward,
+    AllColumns, Chain, Engine, OptionInputs, OptionKind, ParityQuote, Path, PricingModel, SmilePoint, Status, VolatilityChain,
+    fit_parity, fit_smile, implied_forward,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
         quotes.push(quote);
     }
     let (strikes, kinds) = (&strikes[..], &kinds[..]);
-    let mut expected = None;
+    let mut expected: Option<(Answer, Answer)> = None;
     for engine in Path::ALL.into_iter().filter_map(Engine::on) {
         let solved = run(strikes.len(), |out| {
             engine.implied_all(&Chain { model, rate, years_to_expiry, strikes, kinds, prices: &quotes }, out);
@@ -40,13 +40,33 @@ fuzz_target!(|data: &[u8]| {
             Some(expected) => assert!(*expected == answer, "{} differs", engine.path().as_str()),
         }
     }
+    let Some((solved, valued)) = expected else { return };
+    for (i, (strike, kind)) in strikes.iter().zip(kinds).enumerate() {
+        let option = OptionInputs { model, kind: *kind, strike: *strike, rate, years_to_expiry };
+        single_calls_agree(&option, quotes[i], (&solved, &valued), i);
+    }
     if flags & 2 != 0 {
         slow_paths(strikes, &quotes, rate, years_to_expiry);
     }
 });
 
-/// All numbers as bits, NaN made one.
-fn run(n: usize, call: impl FnOnce(&mut AllColumns<'_>)) -> (Vec<u64>, Vec<Status>) {
+/// All numbers as bits, NaN made one, column after column; and the statuses.
+type Answer = (Vec<u64>, Vec<Status>);
+
+/// An option on its own gets what it gets in the chain.
+fn single_calls_agree(option: &OptionInputs, quote: f64, (solved, valued): (&Answer, &Answer), i: usize) {
+    let engine = Engine::best();
+    match engine.implied_volatility(option, quote) {
+        Ok(volatility) => assert!(solved.1[i] == Status::Ok && volatility.to_bits() == solved.0[i], "{option:?} {quote}"),
+        Err(error) => assert!(solved.1[i].implied_vol_error() == Some(error), "{option:?} {quote}"),
+    }
+    match engine.greeks(option, quote) {
+        Ok(greeks) => assert!(greeks.price.to_bits() == valued.0[i], "{option:?} {quote}"),
+        Err(error) => assert!(valued.1[i].pricing_error() == Some(error), "{option:?} {quote}"),
+    }
+}
+
+fn run(n: usize, call: impl FnOnce(&mut AllColumns<'_>)) -> Answer {
     let mut numbers = vec![0.0; 10 * n.max(1)];
     let mut status = vec![Status::Ok; n];
     let mut columns = numbers.chunks_exact_mut(n.max(1)).map(|column| &mut column[..n]);
