@@ -165,13 +165,13 @@ impl Neg for F64x8 {
 
 impl Lanes for F64x4 {
     const WIDTH: usize = 4;
-    const VECTORS: usize = 16;
+    const VECTORS: usize = 8;
     type Mask = Mask4;
-    type Block<T: Copy> = [T; 16];
+    type Block<T: Copy> = [T; 8];
 
     #[inline(always)]
-    fn block<T: Copy>(value: T) -> [T; 16] {
-        [value; 16]
+    fn block<T: Copy>(value: T) -> [T; 8] {
+        [value; 8]
     }
     #[inline(always)]
     fn splat(self, x: f64) -> Self {
