@@ -136,13 +136,14 @@ fn many(seeds: u64, from: u64, jobs: Option<u64>) -> ExitCode {
         }
     });
     println!(
-        "{seeds} seeds from {from}: {} failed, {:.0} s virtual, {} ticks, {} dropped, {} undecodable, {} handshakes, in {:.1} s",
+        "{seeds} seeds from {from}: {} failed, {:.0} s virtual, {} ticks, {} dropped, {} undecodable, {} handshakes, {} rotations, in {:.1} s",
         failed.len(),
         sums.elapsed,
         sums.ticks,
         sums.dropped,
         sums.undecodable,
         sums.handshakes,
+        sums.rotations,
         begun.elapsed().as_secs_f64()
     );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -156,6 +157,7 @@ struct Sums {
     dropped: u64,
     undecodable: u64,
     handshakes: u64,
+    rotations: u64,
 }
 
 // === impl Sums ===
@@ -174,5 +176,6 @@ impl Sums {
         self.dropped += number("dropped");
         self.undecodable += number("undecodable");
         self.handshakes += number("handshakes");
+        self.rotations += number("rotations");
     }
 }

@@ -45,6 +45,11 @@ pub struct Plan {
 /// The kinds of fault that one seed draws from, each with how often.
 const KINDS: usize = 28;
 
+/// How many of a hundred seeds are long enough for sockets to be replaced because of their age.
+const PATIENT: u64 = 1;
+/// The shortest time a ticker agrees to; the first connection comes after half of it at the earliest.
+const ROTATION: Duration = Duration::from_secs(600);
+
 // === impl Plan ===
 
 impl Plan {
@@ -65,7 +70,13 @@ impl Plan {
             // A round of ticks must fit, or the feed overflows for ever.
             ticker.feed_capacity = ticker.feed_capacity.max(100);
         }
-        let calm_at = random.millis(6_000, 40_000);
+        let mut calm_at = random.millis(6_000, 40_000);
+        // Draws of its own, so that the other seeds keep their meaning.
+        let mut patient = Random::new(seed, "rotation");
+        if patient.chance(PATIENT) {
+            ticker.rotate_after = Some(ROTATION);
+            calm_at = ROTATION + patient.millis(0, 300_000);
+        }
         let mut plan = Self {
             seed,
             step: Duration::from_millis(random.pick(&[5, 10, 10, 20, 20])),

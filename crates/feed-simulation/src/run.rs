@@ -49,6 +49,8 @@ pub struct Report {
     pub ticks: u64,
     /// Handshakes answered by the server.
     pub handshakes: u64,
+    /// Sockets that took the place of another without a hole, for their age or because somebody asked.
+    pub rotations: u64,
     /// Ticks the feed had no room for.
     pub dropped: u64,
     /// Packets that could not be decoded.
@@ -140,6 +142,8 @@ impl<'a> Simulation<'a> {
         (report.ticks, report.dropped, report.undecodable) = (story.ticks, story.overrun, story.undecodable);
         report.steps_back = story.steps_back.len() as u64;
         report.handshakes = self.server.state().handshakes().len() as u64;
+        let connections = self.gateway.ticker.status().connections;
+        report.rotations = connections.iter().map(|connection| connection.rotations).sum();
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -425,8 +429,8 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            ", {} ticks, {} dropped, {} undecodable, {} handshakes, {} steps-back",
-            self.ticks, self.dropped, self.undecodable, self.handshakes, self.steps_back
+            ", {} ticks, {} dropped, {} undecodable, {} handshakes, {} rotations, {} steps-back",
+            self.ticks, self.dropped, self.undecodable, self.handshakes, self.rotations, self.steps_back
         )?;
         for violation in &self.violations {
             write!(f, "\n  {violation}")?;
