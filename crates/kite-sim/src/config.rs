@@ -68,6 +68,12 @@ pub struct App {
     pub redirect_url: String,
     /// A token that is valid from the start and never dies, for clients that do not log in.
     pub access_token: Option<String>,
+    /// What the user types in the web login; the login page's button needs none.
+    pub password: String,
+    /// The seed of the user's codes, base32.
+    pub totp_seed: String,
+    /// How many orders the day's book shows at the start, as of a user who has traded elsewhere already.
+    pub orders_placed: u32,
 }
 
 /// What the server refuses. The defaults are Kite's published limits.
@@ -275,7 +281,8 @@ impl Default for SimConfig {
 }
 
 impl Default for App {
-    /// The app that the documentation uses: key `simkey`, secret `simsecret`, user `SIM001`, token `simtoken`.
+    /// The app that the documentation uses: key `simkey`, secret `simsecret`, user `SIM001`, token `simtoken`, password
+    /// `simpassword`, seed `SIMULATEDSEEDFORTHECODESONLY2345`.
     fn default() -> Self {
         Self {
             api_key: "simkey".to_owned(),
@@ -283,6 +290,9 @@ impl Default for App {
             user_id: "SIM001".to_owned(),
             redirect_url: "http://127.0.0.1:8080/kite/callback".to_owned(),
             access_token: Some("simtoken".to_owned()),
+            password: "simpassword".to_owned(),
+            totp_seed: "SIMULATEDSEEDFORTHECODESONLY2345".to_owned(),
+            orders_placed: 0,
         }
     }
 }

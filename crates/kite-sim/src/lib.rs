@@ -49,6 +49,7 @@ mod subscriptions;
 mod symbols;
 mod ticker;
 mod truth;
+mod web;
 
 pub use clock::{ClockRunsForward, SimClock};
 pub use config::{

@@ -28,6 +28,7 @@ mod session;
 mod sim;
 mod triggers;
 mod user;
+mod web;
 
 pub(crate) use instruments::Dumps;
 
@@ -51,12 +52,15 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(ticker::root))
         .route("/ws", get(ticker::upgrade))
         .route("/connect/login", get(login::page).post(login::submit))
+        .route("/connect/finish", get(login::finish))
+        .route("/api/login", post(web::login))
+        .route("/api/twofa", post(web::twofa))
         .route("/session/token", post(session::create).delete(session::delete))
         .route("/user/profile", get(user::profile))
         .route("/user/margins", get(user::margins))
         .route("/user/margins/{segment}", get(user::margins_of))
         .route("/user/profile/full", get(user::full_profile))
-        .route("/orders", get(books::empty))
+        .route("/orders", get(books::orders))
         .route("/orders/{order}", get(books::unknown).post(books::refuse))
         .route("/orders/{order}/{id}", put(books::refuse).delete(books::refuse))
         .route("/orders/{order}/trades", get(books::unknown))
@@ -91,6 +95,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/quote/ltp", get(quotes::ltp))
         .route("/sim/status", get(sim::status))
         .route("/sim/clock", get(sim::clock).post(sim::set_clock))
+        .route("/sim/address", get(sim::address))
         .route("/sim/truth", get(sim::truth))
         .route("/sim/subscribed", get(sim::subscribed))
         .route("/sim/sent", get(sim::sent))

@@ -28,6 +28,7 @@ use crate::sent::SentLog;
 use crate::socket::{Socket, Tls};
 use crate::subscriptions::PHASE_MILLIS;
 use crate::ticker::{Admitted, connection};
+use crate::web::WebLogins;
 use crate::{SimError, door, rest};
 
 /// Handshakes that may wait for their connection task; the loop that starts those is never busy for long.
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) ledgers: Ledgers,
     engine: Mutex<Engine>,
     accounts: Arc<Mutex<Accounts>>,
+    web_logins: Mutex<WebLogins>,
     limiter: Mutex<RateLimiter>,
     sent: Arc<Mutex<SentLog>>,
     dumps: Mutex<rest::Dumps>,
@@ -89,6 +91,10 @@ impl Shared {
 
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         unpoisoned(&self.accounts)
+    }
+
+    pub(crate) fn web_logins(&self) -> MutexGuard<'_, WebLogins> {
+        unpoisoned(&self.web_logins)
     }
 
     pub(crate) fn limiter(&self) -> MutexGuard<'_, RateLimiter> {
@@ -141,6 +147,7 @@ impl Simulator {
         let shared = Shared {
             engine: Mutex::new(Engine::new(&config, market, Arc::clone(&sent))),
             accounts,
+            web_logins: Mutex::new(WebLogins::new(&config.apps, config.seed, now)),
             limiter: Mutex::new(RateLimiter::new(config.limits.clone())),
             admitted: sender,
             ledgers: Ledgers::default(),

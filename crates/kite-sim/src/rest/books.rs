@@ -6,14 +6,39 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use kite_wire::OrderStatus;
+use kite_wire::rest::OrderUpdate;
 use serde_json::json;
 
 use super::portfolio::{Priced, priced};
 use super::{Refused, authorize, query, success};
+use crate::clock::ist_text;
 use crate::limits::Class;
 use crate::server::{Peer, Shared};
 
-/// Nothing was ordered, so the day's books are empty.
+/// The day's orders: those that were placed before the simulator came, each of them done.
+pub(super) async fn orders(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let caller = authorize(&shared, &headers, Class::Other)?;
+    let placed = shared.accounts().app(caller.app).orders_placed;
+    let now = shared.now();
+    let day = ist_text(now);
+    let rows = (1..=placed).map(|number| OrderUpdate {
+        order_id: format!("{}{number:06}", day[..10].replace('-', "")),
+        status: OrderStatus::Complete,
+        order_timestamp: Some(now),
+        exchange: "NSE".to_owned(),
+        tradingsymbol: "INFY".to_owned(),
+        quantity: 1,
+        filled_quantity: 1,
+        ..OrderUpdate::default()
+    });
+    Ok(success(rows.collect::<Vec<_>>()))
+}
+
+/// Nothing was traded, so the day's book is empty.
 pub(super) async fn empty(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,

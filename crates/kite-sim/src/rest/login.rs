@@ -1,4 +1,4 @@
-//! The login page: a button instead of a password.
+//! The login page: a button instead of a password, or the cookie of a web login.
 
 use std::sync::Arc;
 
@@ -6,13 +6,17 @@ use axum::extract::{Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 
-use super::{Refused, form, query, value};
+use super::{Refused, form, query, value, web};
 use crate::server::Shared;
 
 /// `GET /connect/login?v=3&api_key=...`: the page. With `skip=1` (or the real site's `skip_session=true`) the button
-/// presses itself.
+/// presses itself; whoever brings the cookie of a web login is sent on without a page.
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let pairs = query(request.uri());
+    if web::visitor(&shared, request.headers()).is_some() {
+        let location = format!("/connect/finish?{}", request.uri().query().unwrap_or_default());
+        return (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
+    }
     let skip = |name| value(&pairs, name).is_some_and(|text| matches!(text, "1" | "true"));
     if skip("skip") || skip("skip_session") {
         return enter(&shared, &pairs);
@@ -45,6 +49,24 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
 pub(super) async fn submit(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refused> {
     let fields = form(request).await?;
     Ok(enter(&shared, &fields))
+}
+
+/// `GET /connect/finish`: on to the app, for the user whose cookie this is.
+pub(super) async fn finish(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let pairs = query(request.uri());
+    let Some(user) = web::visitor(&shared, request.headers()) else {
+        return complaint("Log in first.");
+    };
+    let app_user = {
+        let accounts = shared.accounts();
+        let id = value(&pairs, "api_key").and_then(|api_key| accounts.find(api_key));
+        id.map(|id| accounts.app(id).user_id.clone())
+    };
+    match app_user {
+        Some(app_user) if app_user == user => enter(&shared, &pairs),
+        Some(_) => complaint("The user is not enabled for the app."),
+        None => complaint("Invalid `api_key`."),
+    }
 }
 
 fn enter(shared: &Shared, pairs: &[(String, String)]) -> Response {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use market_model::{DepthLevel, InstrumentToken, Price, Tick, TickBody};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{Refused, form, query, required, success, value};
 use crate::clock::{from_ist, ist_text};
 use crate::ledger::Ledger;
-use crate::server::Shared;
+use crate::server::{Peer, Shared};
 use crate::truth;
 
 /// `GET /sim/status`: connections, what they subscribed, and how much was sent.
@@ -60,6 +61,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
         "connections_dropped_as_too_slow_total": totals.dropped_as_too_slow,
         "frames_sent_total": frames,
         "packets_sent_total": packets,
+        "web_logins": shared.web_logins().report(),
     })))
 }
 
@@ -77,6 +79,11 @@ pub(super) async fn subscribed(
     Ok(axum::response::IntoResponse::into_response(axum::Json(
         json!({ "connection": number, "tokens": tokens }),
     )))
+}
+
+/// `GET /sim/address`: where the request comes from, as services that tell one's own address do.
+pub(super) async fn address(Extension(Peer(peer)): Extension<Peer>) -> String {
+    peer.to_string()
 }
 
 /// `GET /sim/clock`.

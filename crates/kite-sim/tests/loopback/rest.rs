@@ -44,6 +44,24 @@ async fn the_redirect_keeps_the_apps_own_parameters() {
 }
 
 #[tokio::test]
+async fn a_web_login_needs_password_and_code() {
+    let mut sim = Sim::relaxed().await;
+    let wrong = sim.send("POST", "/api/login", None, "user_id=SIM001&password=guess").await;
+    wrong.is_error(403, "UserException", "Invalid username or password.");
+    let asked = sim.send("POST", "/api/login", None, "user_id=SIM001&password=simpassword").await.data();
+    assert_eq!(asked["twofa_type"], "totp");
+    let request_id = asked["request_id"].as_str().unwrap();
+    let form = format!("user_id=SIM001&request_id={request_id}&twofa_value=12345x&twofa_type=totp");
+    sim.send("POST", "/api/twofa", None, &form).await.is_error(403, "TwoFAException", "Invalid app code.");
+    // The right code needs a clock; `web.rs` has it. Without the cookie there is only the page.
+    assert_eq!(sim.send("GET", "/connect/finish?api_key=simkey", None, "").await.status, 400);
+    assert_eq!(sim.send("GET", "/connect/login?api_key=simkey", None, "").await.status, 200);
+    let counts = sim.get("/sim/status").await;
+    let counts: Value = serde_json::from_slice(&counts.body).unwrap();
+    assert_eq!(counts["web_logins"]["passwords_refused"], 1);
+}
+
+#[tokio::test]
 async fn a_session_needs_the_right_checksum_and_a_fresh_request_token() {
     let mut sim = Sim::relaxed().await;
     let request_token = sim.press_login().await;
