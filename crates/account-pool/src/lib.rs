@@ -52,7 +52,7 @@ mod token_file;
 mod vault;
 
 pub use account::{Account, AccountLimits, AccountName, AccountSecrets, MAX_NAME, SecretField};
-pub use address::{AddressVerdict, Family, ObserveAddress, Observed, check_address};
+pub use address::{AddressVerdict, Family, ObserveAddress, Observed, look_outside};
 pub use board::{TokenBoard, TokenView};
 pub use error::{AccountError, Problems};
 pub use life::{Generation, LifeConfig, TokenEvent, TokenLife, TokenState};

@@ -245,6 +245,28 @@ async fn orders_of_the_day_on_every_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn days_that_are_over_are_cleared() {
+    let forgets = async |database: &TestDatabase| {
+        let counts = sql(database).await;
+        let days: Vec<IstDay> = (0..30).map(|day| IstDay(20_777 + day)).collect();
+        for day in &days {
+            counts.add("A", *day, 5).await.unwrap();
+        }
+        let mut kept = Vec::new();
+        for day in &days {
+            kept.push(counts.add("A", *day, 0).await.unwrap());
+        }
+        // The last day and the week before it.
+        assert_eq!(kept.iter().filter(|count| **count == 5).count(), 8, "{kept:?}");
+        assert_eq!(kept[22..], [5; 8]);
+    };
+    forgets(&testing::embedded().await).await;
+    if let Some(postgres) = testing::postgres().await {
+        forgets(&postgres).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_accounts_are_few_statements() {
     let database = testing::embedded().await;
     let store = sql(&database).await;

@@ -2,7 +2,8 @@
 //!
 //! None of it is part of the published API (protocol section 2.7). It is written so that a mistake cannot lock an
 //! account: a password that was refused is not sent again until an operator says so, whatever is restarted meanwhile, a
-//! code is not used twice, and a broker that does not answer is not asked more than three times in a row.
+//! code is not used twice, and a broker that takes a request and does not answer is not asked more than three times in a
+//! row.
 
 use std::collections::HashMap;
 use std::fs;
@@ -88,14 +89,17 @@ pub enum WebRefused {
     #[error("the broker refused the user id or the password: {0}")]
     Password(String),
     /// The code is wrong.
-    #[error("the broker refused the code: {0}")]
+    #[error("the broker refused the code, so the totp_seed or this machine's clock is wrong: {0}")]
     Code(String),
     /// The broker wants something only a human can give: consent, a captcha, another step.
     #[error("the broker wants a human: {0}; log in once in a browser")]
     Human(String),
-    /// No answer, or none that makes sense.
+    /// No answer, or none that makes sense; what was sent may have counted.
     #[error("the broker could not be asked: {0}")]
     Unreachable(String),
+    /// There was no connection, so nothing was sent.
+    #[error("the broker could not be reached: {0}")]
+    NotSent(String),
 }
 
 /// Accounts that do not log in by themselves any more, kept where a restart does not forget them.
@@ -137,9 +141,11 @@ impl<W: WebLogin> AutoLogin<W> {
         }
     }
 
-    /// Whether an operator must act before `account` logs in by itself again.
+    /// Whether an operator must act before `account` logs in by itself again. While a login of it is under way it is not
+    /// known yet.
     pub fn barred(&self, account: &AccountName) -> Option<String> {
-        self.bars.reason(account)
+        let running = self.with(account, |past| past.running);
+        if running { None } else { self.bars.reason(account) }
     }
 
     /// The operator corrected the credentials: the account may try again.
@@ -236,17 +242,18 @@ impl<W: WebLogin> AutoLogin<W> {
         if !account.automatic_login {
             return Err(failed(account, "automatic login is off for this account"));
         }
-        if let Some(reason) = self.bars.reason(&account.name) {
-            return Err(failed(
-                account,
-                &format!("{reason}; correct it and run `accounts unbar {}`", account.name),
-            ));
-        }
         let free = self.with(&account.name, |past| !std::mem::replace(&mut past.running, true));
         if !free {
             return Err(failed(account, "an automatic login of it is under way"));
         }
-        Ok(Turn { login: self, account: account.name.clone() })
+        let turn = Turn { login: self, account: account.name.clone() };
+        match self.bars.reason(&account.name) {
+            None => Ok(turn),
+            Some(reason) => Err(failed(
+                account,
+                &format!("{reason}; correct it and run `accounts unbar {}`", account.name),
+            )),
+        }
     }
 
     /// Decides whether a refusal bars the account.
@@ -258,6 +265,8 @@ impl<W: WebLogin> AutoLogin<W> {
                 past.broken += 1;
                 past.broken
             }),
+            // What was not sent cannot lock the account, so it may be tried for as long as it takes.
+            WebRefused::NotSent(_) => 0,
             WebRefused::Password(_) | WebRefused::Code(_) | WebRefused::Human(_) => MOST_BROKEN,
         };
         if broken >= MOST_BROKEN {
@@ -312,7 +321,9 @@ impl LoginBars {
         Self { folder: data_dir.join("login-bars") }
     }
 
-    fn reason(&self, account: &AccountName) -> Option<String> {
+    /// Why `account` does not log in by itself, if it does not. While a login of it is under way there is a bar too, in case
+    /// the process dies: a running [`AutoLogin`] knows better.
+    pub fn reason(&self, account: &AccountName) -> Option<String> {
         match fs::read_to_string(self.folder.join(account.as_str())) {
             Ok(reason) => Some(reason),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

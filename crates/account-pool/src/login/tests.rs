@@ -196,8 +196,14 @@ async fn a_login_cut_off_at_the_password_bars_too() {
     let robot = Robot::new();
     robot.web.hang_at_password();
     let login = robot.login();
-    // The process dies while the password is on its way.
-    let _ = timeout(Duration::from_secs(1), robot.go(&login)).await.unwrap_err();
+    // The process dies while the password is on its way; until then nothing is wrong.
+    {
+        let mut cut_off = std::pin::pin!(robot.go(&login));
+        let _ = timeout(Duration::from_secs(1), &mut cut_off).await.unwrap_err();
+        assert_eq!(login.barred(&robot.account.name), None);
+        assert!(robot.go(&login).await.unwrap_err().contains("is under way"));
+    }
+    assert!(login.barred(&robot.account.name).is_some());
     robot.web.accept();
     assert!(robot.go(&robot.login()).await.unwrap_err().contains("cut off after the password was sent"));
 }
@@ -234,6 +240,13 @@ async fn a_broker_that_does_not_answer_is_asked_three_times() {
     for words in ["tried again later", "tried again later", "accounts unbar"] {
         let error = robot.go(&login).await.unwrap_err();
         assert!(error.contains(words), "{error}");
+    }
+    let robot = Robot::new();
+    let login = robot.login();
+    robot.web.refuse_password(WebRefused::NotSent("no route".into()));
+    for _ in 0..5 {
+        assert!(robot.go(&login).await.unwrap_err().contains("could not be reached: no route"));
+        assert!(login.barred(&robot.account.name).is_none(), "nothing was sent");
     }
     let robot = Robot::new();
     robot.web.ask_for("app_code");

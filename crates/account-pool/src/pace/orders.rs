@@ -133,14 +133,29 @@ impl OrderBudget {
         Ok(OrderPermit { permit, hold })
     }
 
-    /// Tells that at least `used` orders count for today, for example because the order book shows so many.
-    pub fn at_least(&self, used: u64) {
-        let mut day = self.today();
-        let known = day.used();
-        if used > known {
-            day.total += used - known;
-            day.unsaved += used - known;
+    /// Tells that at least `used` orders count for today, for example because the order book shows so many. What the
+    /// store has counted already is asked for first, so that nothing counts twice; when it does not answer, the count
+    /// goes on in memory.
+    ///
+    /// # Cancel safety
+    /// What was not told yet may be told again.
+    pub async fn at_least(&self, used: u64) {
+        let patience = Instant::now() + STORE_PATIENCE;
+        let Ok(Ok(_turn)) = timeout_at(patience, self.asking.acquire()).await else {
+            return self.count_up_to(used);
+        };
+        self.tell(0, patience).await;
+        self.count_up_to(used);
+        if self.today().unsaved > 0 {
+            self.tell(0, patience).await;
         }
+    }
+
+    fn count_up_to(&self, used: u64) {
+        let mut day = self.today();
+        let missing = used.saturating_sub(day.used());
+        day.total += missing;
+        day.unsaved += missing;
     }
 
     /// Gives what is reserved and not used back to the store, at an orderly end.
@@ -188,7 +203,7 @@ impl OrderBudget {
             if let Some(hold) = self.take_reserved(orders, false)? {
                 return Ok(hold);
             }
-            self.reserve(orders, patience).await;
+            self.tell(u64::from(self.block).max(orders), patience).await;
         }
         match self.take_reserved(orders, true)? {
             Some(hold) => Ok(hold),
@@ -216,12 +231,12 @@ impl OrderBudget {
         Ok(Some(DayHold { budget: Arc::clone(self), day: day.day, orders }))
     }
 
-    async fn reserve(&self, orders: u64, patience: Instant) {
+    /// Tells the store what it does not know, and reserves `block` orders beside; learns what it counts.
+    async fn tell(&self, block: u64, patience: Instant) {
         let (today, unsaved) = {
             let day = self.today();
             (day.day, day.unsaved)
         };
-        let block = u64::from(self.block).max(orders);
         let by = signed(block + unsaved);
         let answer = timeout_at(patience, self.counts.add(&self.trading_account, today, by)).await;
         let mut day = self.today();

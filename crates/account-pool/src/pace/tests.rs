@@ -277,9 +277,29 @@ async fn orders_go_on_without_the_store() {
         assert!(begin.elapsed() <= SECOND / 2, "hanging {hang}: {:?}", begin.elapsed());
         let status = pacer.orders().status();
         assert!(status.day_used == 10 && !status.day_saved, "{status:?}");
-        pacer.orders().at_least(30);
+        pacer.orders().at_least(30).await;
         assert!(pacer.orders().acquire(OrderKind::Place, 1, soon(SECOND)).await.is_err());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_order_book_shows_counts_once_however_often_it_is_told() {
+    let counts = Arc::new(MemoryDayCounts::default());
+    for _restart in 0..3 {
+        let Bench { pacer, .. } = bench_with(counts.clone(), |config| config.orders_per_day = 300);
+        pacer.orders().at_least(100).await;
+        pacer.orders().at_least(40).await;
+        let status = pacer.orders().status();
+        assert!(status.day_used == 100 && status.day_saved, "{status:?}");
+        let permit = pacer.orders().acquire(OrderKind::Place, 1, soon(SECOND)).await.unwrap();
+        permit.not_sent();
+        pacer.orders().close().await;
+        assert_eq!(pacer.orders().status().day_used, 100);
+    }
+    // A day that is full by the book takes no order more.
+    let Bench { pacer, .. } = bench_with(counts, |config| config.orders_per_day = 300);
+    pacer.orders().at_least(300).await;
+    assert!(pacer.orders().acquire(OrderKind::Place, 1, soon(SECOND)).await.is_err());
 }
 
 // === the property ===

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::AccountPool;
 use crate::account::{Account, AccountName};
+use crate::error::AccountError;
 use crate::life::Generation;
 use crate::pace::{OrderKind, OrderPermit, PaceError};
 use crate::secret::Secret;
@@ -86,6 +87,20 @@ impl AccountPool {
                 Err(refused)
             }
         }
+    }
+
+    /// Tells that the order book of the account shows `orders` of today: they count for the day of its trading account,
+    /// whoever placed them.
+    ///
+    /// # Errors
+    /// [`AccountError::Unknown`].
+    ///
+    /// # Cancel safety
+    /// As [`OrderBudget::at_least`](crate::OrderBudget::at_least).
+    pub async fn orders_seen(&self, name: &str, orders: u64) -> Result<(), AccountError> {
+        let member = self.find(name)?;
+        member.pacer.orders().at_least(orders).await;
+        Ok(())
     }
 
     fn order_token(&self, name: &AccountName) -> Result<(Secret, Generation), OrderRefused> {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use sql_store::{Atomic, Database, Kind, Migration, Row, Schema, Statement, StoreError, Value};
 
@@ -125,10 +127,18 @@ static ADD_ORDERS: Statement = Statement::new(
     &[Kind::Text, Kind::Int, Kind::Int],
 );
 
+static FORGET_DAYS: Statement =
+    Statement::new("forget days of orders", "delete from account_order_day where day < $1", &[Kind::Int]);
+
+/// Days of order counts that are kept, for whoever asks what happened last week.
+const DAYS_KEPT: i32 = 7;
+
 /// An [`AccountStore`] and [`DayCounts`] in a database that [`SCHEMA`] was applied to.
 #[derive(Debug, Clone)]
 pub struct SqlAccountStore {
     database: Database,
+    /// The day on which old days were forgotten last.
+    swept: Arc<AtomicI32>,
 }
 
 // === impl SqlAccountStore ===
@@ -136,7 +146,7 @@ pub struct SqlAccountStore {
 impl SqlAccountStore {
     /// In this database.
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self { database, swept: Arc::new(AtomicI32::new(i32::MIN)) }
     }
 
     async fn stale(&self, account: &str, expected: i64) -> AccountError {
@@ -284,6 +294,12 @@ impl DayCounts for SqlAccountStore {
             let rows =
                 self.database.query(&ADD_ORDERS, [trading_account.into(), day.0.into(), by.into()]).await?;
             let count = rows.first().map_or(Ok(0), |row| row.int(0))?;
+            // Once a day; a failure is made up for tomorrow, and must not cost the count.
+            if self.swept.fetch_max(day.0, Ordering::Relaxed) < day.0
+                && let Err(error) = self.database.execute(&FORGET_DAYS, [(day.0 - DAYS_KEPT).into()]).await
+            {
+                tracing::warn!(%error, "order counts of earlier days are not cleared");
+            }
             Ok(u64::try_from(count).unwrap_or(0))
         })
     }
