@@ -126,7 +126,9 @@ pub struct Refusal {
     pub refused: usize,
     /// How many it wants.
     pub of: usize,
-    /// Why the first of them is on none.
+    /// One of them.
+    pub first: InstrumentToken,
+    /// Why that one is on none.
     pub why: RefusedWhy,
 }
 
@@ -247,7 +249,7 @@ impl Plan {
                 *of += 1;
                 if let Placement::Refused(reason) = placement {
                     *refused += 1;
-                    why.get_or_insert(*reason);
+                    why.get_or_insert((self.desired.wanted[at].token, *reason));
                 }
             }
         }
@@ -256,7 +258,8 @@ impl Plan {
             .zip(counts)
             .filter_map(|(wish, (refused, of, why))| {
                 let (wish, priority) = (wish.id.clone(), wish.spec.priority);
-                Some(Refusal { wish, priority, refused, of, why: why? })
+                let (first, why) = why?;
+                Some(Refusal { wish, priority, refused, of, first, why })
             })
             .collect();
         refusals.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.wish.cmp(&b.wish)));
@@ -378,7 +381,7 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { wish, priority, refused, of, why } = self;
+        let Self { wish, priority, refused, of, why, .. } = self;
         write!(f, "wish `{wish}` (priority {}): {refused} of {of} instruments on no account: ", priority.0)?;
         f.write_str(why.as_str())
     }
