@@ -97,7 +97,9 @@ fn body(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("post", "/v1/accounts") => {
             let properties = json!({
-                "name": text(), "api_key": text(), "api_secret": text(), "user_id": text(), "rest_url": text(),
+                "name": text(), "api_key": text(), "api_secret": text(), "password": text(), "totp_seed": text(),
+                "automatic_login": { "type": "boolean" }, "registered_addresses": { "type": "array", "items": text() },
+                "user_id": text(), "rest_url": text(),
                 "ticker_url": text(), "weight": { "type": "integer", "minimum": 0 }, "simulated": { "type": "boolean" },
             });
             Some(object(properties, &["name", "api_key"]))
@@ -176,6 +178,7 @@ fn parameters(path: &str) -> Vec<Parameter> {
         ],
         "/v1/accounts/{account}"
         | "/v1/accounts/{account}/login"
+        | "/v1/accounts/{account}/unbar"
         | "/v1/accounts/{account}/access_token"
         | "/v1/accounts/{account}/reconnect" => {
             vec![path_parameter("account", "The account's name in the configuration.")]

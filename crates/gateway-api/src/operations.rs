@@ -13,7 +13,7 @@ use crate::error::Refusal;
 pub(crate) use handlers::{
     add_account, add_subscription, callback, change_subscription, changes, instances, instrument,
     list_accounts, login, plan, refresh_instruments, remove_account, remove_subscription, search, strikes,
-    subscriptions,
+    subscriptions, unbar_account,
 };
 
 /// Carries out what the door is asked for.
@@ -38,6 +38,11 @@ pub enum Operation {
     AddAccount(NewAccount),
     /// Takes an account out of the database.
     RemoveAccount {
+        /// Its name.
+        account: String,
+    },
+    /// Lets an account log in by itself again after it was barred from it.
+    UnbarAccount {
         /// Its name.
         account: String,
     },
@@ -115,6 +120,18 @@ pub struct NewAccount {
     /// Signs the session exchange; needed to log in by the page.
     #[serde(default)]
     pub api_secret: Option<String>,
+    /// The user's password, only for logins without a human.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The seed of the user's second factor, only for logins without a human.
+    #[serde(default)]
+    pub totp_seed: Option<String>,
+    /// Whether it logs in by itself, at the operator's own risk; needs password, seed, user id and API secret.
+    #[serde(default)]
+    pub automatic_login: bool,
+    /// Addresses that its orders may come from.
+    #[serde(default)]
+    pub registered_addresses: Vec<String>,
     /// The broker's user id.
     #[serde(default)]
     pub user_id: Option<String>,

@@ -55,6 +55,7 @@ pub(crate) fn router(door: Arc<Door>) -> Router {
         .route("/v1/accounts", get(operations::list_accounts).post(operations::add_account))
         .route("/v1/accounts/{account}", delete(operations::remove_account))
         .route("/v1/accounts/{account}/login", get(operations::login))
+        .route("/v1/accounts/{account}/unbar", post(operations::unbar_account))
         .route("/v1/subscriptions", get(operations::subscriptions).post(operations::add_subscription))
         .route(
             "/v1/subscriptions/{id}",

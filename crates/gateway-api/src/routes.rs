@@ -55,6 +55,10 @@ pub(crate) const ROUTES: &[Route] = &[
     protected("/v1/accounts/{account}", &[("delete", "Takes an account out of the database.")]),
     protected("/v1/accounts/{account}/login", &[("get", "Sends the browser to the broker's login.")]),
     protected(
+        "/v1/accounts/{account}/unbar",
+        &[("post", "Lets an account log in by itself again after it was barred from it.")],
+    ),
+    protected(
         "/v1/accounts/{account}/access_token",
         &[("put", "Hands over a new access token; the account's connections change over to it.")],
     ),

@@ -54,12 +54,16 @@ pub(crate) async fn add_account(
     headers: HeaderMap,
     account: Result<Json<NewAccount>, JsonRejection>,
 ) -> Answer {
-    let usage = "send JSON: {\"name\": \"...\", \"api_key\": \"...\", \"api_secret\": \"...\"}";
+    let usage = "send JSON: {\"name\": \"...\", \"api_key\": \"...\", \"api_secret\": \"...\"}; /openapi.json has the other fields";
     command(&door, &headers, Operation::AddAccount(body(account, usage)?)).await
 }
 
 pub(crate) async fn remove_account(State(door): Shared, headers: HeaderMap, account: InPath) -> Answer {
     command(&door, &headers, Operation::RemoveAccount { account: in_path(account)? }).await
+}
+
+pub(crate) async fn unbar_account(State(door): Shared, headers: HeaderMap, account: InPath) -> Answer {
+    command(&door, &headers, Operation::UnbarAccount { account: in_path(account)? }).await
 }
 
 /// Sends the browser to the broker.

@@ -12,6 +12,7 @@ async fn requests_become_operations() {
     let asked = [
         ("GET", "/v1/accounts", "", Operation::Accounts),
         ("DELETE", "/v1/accounts/a", "", Operation::RemoveAccount { account: text("a") }),
+        ("POST", "/v1/accounts/a/unbar", "", Operation::UnbarAccount { account: text("a") }),
         (
             "GET",
             "/v1/instruments?search=nifty%20ce",
@@ -101,6 +102,7 @@ async fn what_cannot_be_carried_out_has_the_status_of_its_kind() {
     *served.operations.refusal.lock().unwrap() = None;
     for (method, path, body, says) in [
         ("POST", "/v1/accounts", r#"{"name":"a","api_secret":"s3cret"}"#, "api_key"),
+        ("POST", "/v1/accounts", r#"{"name":"a","api_key":"k","password":["s3cret"]}"#, "api_key"),
         ("POST", "/v1/subscriptions", "{}", "wish"),
         ("PUT", "/v1/subscriptions/7", r#"{"wish":"NSE:INFY:ltp"}"#, "?version="),
         ("GET", "/v1/instruments", "", "search="),
@@ -114,6 +116,7 @@ async fn what_cannot_be_carried_out_has_the_status_of_its_kind() {
     for (method, path, body) in [
         ("POST", "/v1/subscriptions", r#"{"wish":"NSE:INFY:ltp"}"#),
         ("DELETE", "/v1/accounts/main", ""),
+        ("POST", "/v1/accounts/main/unbar", ""),
         ("POST", "/v1/instruments/refresh", ""),
     ] {
         assert_eq!(served.send_body(method, path, &elsewhere, body).await.status.as_u16(), 403, "{path}");
