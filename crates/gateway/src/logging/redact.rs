@@ -7,8 +7,11 @@ use tracing_subscriber::fmt::MakeWriter;
 
 const HIDDEN: &str = "[redacted]";
 
+/// Shorter secrets are not looked for: whatever has them in it by chance would lose its words.
+const LEAST: usize = 8;
+
 /// What precedes a secret in addresses, headers and forms.
-const MARKERS: [&str; 9] = [
+const MARKERS: [&str; 11] = [
     "access_token=",
     "api_key=",
     "api_secret=",
@@ -18,6 +21,8 @@ const MARKERS: [&str; 9] = [
     "checksum=",
     "authorization: token ",
     "password=",
+    "totp_seed=",
+    "twofa_value=",
 ];
 
 /// Removes known secrets, values behind telling names, e-mail addresses and Indian mobile numbers.
@@ -27,9 +32,10 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Knows these values to be secret. Texts under six characters are not looked for: they would hide words.
+    /// Knows these values to be secret. They are found where they stand as a word of their own; those of under eight
+    /// characters are left to the types that print `[redacted]`, because as a net they would catch other words.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        Self { secrets: secrets.into_iter().filter(|secret| secret.len() >= 6).collect() }
+        Self { secrets: secrets.into_iter().filter(|secret| secret.len() >= LEAST).collect() }
     }
 
     /// Puts the filter in front of a writer.
@@ -41,9 +47,7 @@ impl Redactor {
     pub fn clean(&self, line: &str) -> String {
         let mut cleaned = line.to_owned();
         for secret in self.secrets.iter() {
-            if cleaned.contains(secret.as_str()) {
-                cleaned = cleaned.replace(secret.as_str(), HIDDEN);
-            }
+            cleaned = hide_word(cleaned, secret);
         }
         for marker in MARKERS {
             cleaned = hide_after(&cleaned, marker);
@@ -57,6 +61,27 @@ impl Redactor {
             is_mobile_number,
         )
     }
+}
+
+/// Hides `secret` wherever it does not go on to the left or right as one longer word.
+fn hide_word(line: String, secret: &str) -> String {
+    let belongs = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let (mut cleaned, mut from) = (String::new(), 0);
+    for (at, _) in line.match_indices(secret) {
+        let (before, after) = (&line[..at], &line[at + secret.len()..]);
+        let goes_on_left = belongs(before.chars().next_back()) && belongs(secret.chars().next());
+        let goes_on_right = belongs(after.chars().next()) && belongs(secret.chars().next_back());
+        if !goes_on_left && !goes_on_right {
+            cleaned.push_str(&line[from..at]);
+            cleaned.push_str(HIDDEN);
+            from = at + secret.len();
+        }
+    }
+    if from == 0 {
+        return line;
+    }
+    cleaned.push_str(&line[from..]);
+    cleaned
 }
 
 fn hide_after(line: &str, marker: &str) -> String {
@@ -150,6 +175,21 @@ mod tests {
             ("call 9876543210 or +919876543210", "call [redacted] or [redacted]"),
             ("order 1914227164488687616 at 1795141234 abc", "order 1914227164488687616 at 1795141234 abc"),
             ("user@localhost é ₹", "user@localhost é ₹"),
+        ] {
+            assert_eq!(redactor.clean(line), cleaned);
+        }
+    }
+
+    #[test]
+    fn a_short_secret_or_a_part_of_a_word_eats_no_text() {
+        let secrets = ["gate", "gateway", "password1", "token-1.x", "se$ret/+="];
+        let redactor = Redactor::new(secrets.map(str::to_owned));
+        for (line, cleaned) in [
+            ("kite-gateway is up, the gate is open", "kite-gateway is up, the gate is open"),
+            ("password1 and password12 and my_password1", "[redacted] and password12 and my_password1"),
+            ("key:password1, \"password1\"", "key:[redacted], \"[redacted]\""),
+            ("token-1.x token-1.xy a/token-1.x", "[redacted] token-1.xy a/[redacted]"),
+            ("=se$ret/+=&é password1", "=[redacted]&é [redacted]"),
         ] {
             assert_eq!(redactor.clean(line), cleaned);
         }
