@@ -65,6 +65,12 @@ pub(crate) enum Accounts {
         /// The broker's user id.
         #[arg(long)]
         user_id: Option<String>,
+        /// An address that its orders may come from; repeat for a second one.
+        #[arg(long = "registered-address", value_name = "ADDRESS")]
+        registered_addresses: Vec<String>,
+        /// It logs in by itself, with password and totp_seed; at your own risk, read docs/accounts.md first.
+        #[arg(long)]
+        automatic_login: bool,
         /// Share of the instruments it should carry.
         #[arg(long)]
         weight: Option<u32>,
@@ -89,8 +95,13 @@ pub(crate) enum Accounts {
     Token { name: String },
     /// Show where to log in.
     Login { name: String },
+    /// Let the account log in by itself again, after what the broker refused was corrected.
+    Unbar { name: String },
     /// Make the account's connections anew.
     Reconnect { name: String },
+    /// Take over accounts of the former service: an accounts file whose secrets are Fernet tokens of the key in
+    /// GATEWAY_FERNET_KEY. Stop the gateways first.
+    ImportFernet { file: PathBuf },
     /// Seal every stored secret under a new master key, given by GATEWAY_NEW_MASTER_KEY. Stop the gateways first.
     Rekey,
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use gateway::cli::{ApiClient, Call, WishArguments, render};
-use gateway::{Config, ProcessEnv, doctor, rekey};
+use gateway::{Config, ProcessEnv, doctor, import_fernet, rekey};
 use serde_json::{Value, json};
 
 use crate::args::{Accounts, Arguments, Command, Instruments, Output, Subscriptions, Wish};
@@ -36,6 +36,9 @@ pub(crate) async fn run(arguments: &Arguments, command: &Command) -> ExitCode {
         Command::Accounts(Accounts::Rekey) => {
             rekey(&config, &ProcessEnv).await.map_err(|error| error.to_string())
         }
+        Command::Accounts(Accounts::ImportFernet { file }) => {
+            import_fernet(&config, &ProcessEnv, file).await.map_err(|error| error.to_string())
+        }
         command => match call(command) {
             Ok(call) => {
                 let client = ApiClient::new(config.listen, config.api_key.clone());
@@ -64,9 +67,21 @@ pub(crate) async fn run(arguments: &Arguments, command: &Command) -> ExitCode {
 fn call(command: &Command) -> Result<Call, String> {
     Ok(match command {
         Command::Accounts(accounts) => match accounts {
-            Accounts::List | Accounts::Rekey => Call::accounts(),
-            Accounts::Add { name, user_id, weight, rest_url, ticker_url, simulated } => {
-                let mut account = json!({ "name": name, "simulated": simulated });
+            Accounts::List | Accounts::Rekey | Accounts::ImportFernet { .. } => Call::accounts(),
+            Accounts::Add {
+                name,
+                user_id,
+                registered_addresses,
+                automatic_login,
+                weight,
+                rest_url,
+                ticker_url,
+                simulated,
+            } => {
+                let mut account = json!({
+                    "name": name, "simulated": simulated, "automatic_login": automatic_login,
+                    "registered_addresses": registered_addresses,
+                });
                 let optional = [
                     ("user_id", user_id.as_ref().map(|text| json!(text))),
                     ("weight", weight.map(|weight| json!(weight))),
@@ -90,6 +105,7 @@ fn call(command: &Command) -> Result<Call, String> {
             Accounts::Token { name } => Call::hand_over(name, input()?.trim()),
             // The gateway knows the account; the address is its own.
             Accounts::Login { name: _ } => Call::accounts(),
+            Accounts::Unbar { name } => Call::unbar(name),
             Accounts::Reconnect { name } => Call::reconnect(name),
         },
         Command::Instruments(instruments) => match instruments {
@@ -142,8 +158,11 @@ fn login(config: &Config, name: &str, accounts: &Value) -> Value {
 fn secrets(text: &str) -> Result<Vec<(String, Value)>, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pairs = lines.map(|line| match line.split_once('=') {
-        Some((name @ ("api_key" | "api_secret"), value)) => Ok((name.to_owned(), json!(value.trim()))),
-        _ => Err("standard input holds lines such as api_key=... and api_secret=...".to_owned()),
+        Some((name @ ("api_key" | "api_secret" | "password" | "totp_seed"), value)) => {
+            Ok((name.to_owned(), json!(value.trim())))
+        }
+        _ => Err("standard input holds lines of api_key=..., api_secret=..., password=... and totp_seed=..."
+            .to_owned()),
     });
     pairs.collect()
 }

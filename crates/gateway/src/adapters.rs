@@ -1,7 +1,10 @@
 //! Where two parts meet that do not know each other.
 
+pub(crate) mod address;
 pub(crate) mod broker;
+mod http;
 pub(crate) mod quotes;
 pub(crate) mod recorder;
 pub(crate) mod simulator;
 pub(crate) mod users;
+pub(crate) mod web_login;

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use account_pool::{
-    AccountPool, DayCounts, LifeConfig, LoginConfig, PoolConfig, PoolParts, SqlAccountStore, TokenFiles,
-    TokenKeeper,
+    AccountPool, DayCounts, LifeConfig, LoginBars, LoginConfig, PoolConfig, PoolParts, SqlAccountStore,
+    TokenFiles, TokenKeeper,
 };
 use feed_control::{
     FeedControl, FeedControlConfig, FeedControlInputs, FeedControlMetrics, StoreSync, StoreSyncConfig,
@@ -36,6 +36,9 @@ use self::parts::{
 };
 use crate::adapters::broker::Broker;
 use crate::adapters::quotes::NewestPrices;
+use crate::adapters::web_login::BrokerPages;
+use crate::address::AddressWatch;
+use crate::automatic::AutomaticLogins;
 use crate::catalog::CatalogBoard;
 use crate::config::Config;
 use crate::database;
@@ -47,6 +50,7 @@ use crate::latency::LatencyWindow;
 use crate::link::Links;
 use crate::logging::Logging;
 use crate::operations::{Commands, Parts as OperationParts};
+use crate::order_counts::OrderCounts;
 use crate::ownership::{GuardedSink, Speakers};
 use crate::sessions;
 use crate::standing::Standing;
@@ -174,8 +178,52 @@ impl Gateway {
             move |stop| sessions::follow(calendar.clone(), clock.clone(), sessions.clone(), stop)
         });
 
-        // Instruments: the day's dump, kept for every later question about that day.
+        // Logins without a human, for the accounts that ask for it.
         let broker = Broker { pool: pool.clone(), connector };
+        let pages =
+            BrokerPages { connector: broker.connector.clone(), login_url: config.accounts.login_url.clone() };
+        let bars = LoginBars::within(&config.data_dir);
+        let automatic =
+            Arc::new(AutomaticLogins::new(pages, bars, broker.clone(), held.clone(), clock.clone()));
+        if config.roles.feed {
+            supervisor.spawn(TaskSpec::optional("automatic-login", stages.sources), restart(), {
+                let automatic = automatic.clone();
+                move |stop| {
+                    let automatic = automatic.clone();
+                    async move { automatic.run(stop).await }
+                }
+            });
+        }
+
+        // Orders: how many the day has seen, and whether they leave from an address that the broker knows.
+        let orders = Arc::new(OrderCounts::new(broker.clone(), held.clone(), clock.clone()));
+        if config.roles.feed {
+            supervisor.spawn(TaskSpec::optional("order-counts", stages.sources), restart(), {
+                let orders = orders.clone();
+                move |stop| {
+                    let orders = orders.clone();
+                    async move { orders.run(stop).await }
+                }
+            });
+        }
+        let outside = Arc::new(AddressWatch::new(
+            config.link.address_source.clone(),
+            broker.connector.clone(),
+            ticker.sockets,
+            directory.clone(),
+            clock.clone(),
+        ));
+        if outside.is_on() {
+            supervisor.spawn(TaskSpec::optional("address", stages.support), restart(), {
+                let outside = outside.clone();
+                move |stop| {
+                    let outside = outside.clone();
+                    async move { outside.run(stop).await }
+                }
+            });
+        }
+
+        // Instruments: the day's dump, kept for every later question about that day.
         let (registry, requests) = Registry::new();
         let history = SqlHistory::new(database.clone());
         let refresher = Refresher::new(RefresherParts {
@@ -289,6 +337,10 @@ impl Gateway {
             wishes: sync_status,
             directory: directory.clone(),
             tokens: pool.board().clone(),
+            automatic: automatic.clone(),
+            pool: pool.clone(),
+            orders,
+            address: outside,
             slots,
             held,
             instance: instance.clone(),
@@ -307,6 +359,7 @@ impl Gateway {
             pool,
             book,
             broker,
+            automatic,
             reload,
             roster,
             registry,

@@ -55,6 +55,12 @@ impl Call {
         Self { method: "DELETE", path: format!("/v1/accounts/{}", encode(name)), body: None }
     }
 
+    /// `accounts unbar`.
+    pub fn unbar(name: &str) -> Self {
+        let path = format!("/v1/accounts/{}/unbar", encode(name));
+        Self { method: "POST", path, body: None }
+    }
+
     /// `accounts token`.
     pub fn hand_over(name: &str, access_token: &str) -> Self {
         Self {

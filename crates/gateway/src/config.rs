@@ -114,6 +114,8 @@ pub struct LinkConfig {
     pub family: AddressFamily,
     /// The address of this machine that connections leave from.
     pub local_address: Option<std::net::IpAddr>,
+    /// Who is asked how this machine is seen from outside; `None` asks nobody.
+    pub address_source: Option<String>,
     /// A connection this old is replaced by a new one; `None` for never.
     pub rotate_after: Option<Duration>,
     /// Whether a connection whose rate collapsed is made anew, beside the alarm.

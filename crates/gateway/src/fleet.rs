@@ -9,7 +9,7 @@ use kite_client::ConnectionState;
 use resilience::{SpawnedTask, Spawner, StageId, TaskExit, TaskSpec};
 use tick_pipeline::{Fanout, PipelineMetrics};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// A feed without any connection for this long is lost, if others stand: its instruments go elsewhere.
 const DOWN_FOR: Duration = Duration::from_secs(10);
+
+/// Reading all sources again, when somebody waits for it.
+const RELOAD: Duration = Duration::from_secs(10);
 
 /// The accounts as they are used now, for everybody who asks.
 #[derive(Clone, Default)]
@@ -54,6 +57,7 @@ pub(crate) struct Fleet {
     roster: Roster,
     feeds: BTreeMap<Arc<str>, Feed>,
     reload: watch::Sender<u64>,
+    reloaded: watch::Sender<u64>,
 }
 
 struct Feed {
@@ -66,15 +70,25 @@ struct Feed {
 
 /// Asks for the sources to be read again, now.
 #[derive(Clone)]
-pub(crate) struct ReloadAccounts(watch::Sender<u64>);
+pub(crate) struct ReloadAccounts {
+    /// How often it was asked for.
+    asked: watch::Sender<u64>,
+    /// The last asking that was answered.
+    answered: watch::Receiver<u64>,
+}
 
 // === impl Fleet ===
 
 impl Fleet {
     /// Takes over the accounts that the directory has read.
     pub(crate) async fn new(parts: FleetParts) -> Self {
-        let mut fleet =
-            Self { parts, roster: Roster::default(), feeds: BTreeMap::new(), reload: watch::Sender::new(0) };
+        let mut fleet = Self {
+            parts,
+            roster: Roster::default(),
+            feeds: BTreeMap::new(),
+            reload: watch::Sender::new(0),
+            reloaded: watch::Sender::new(0),
+        };
         fleet.follow_directory().await;
         fleet.look();
         fleet
@@ -85,7 +99,7 @@ impl Fleet {
     }
 
     pub(crate) fn reload(&self) -> ReloadAccounts {
-        ReloadAccounts(self.reload.clone())
+        ReloadAccounts { asked: self.reload.clone(), answered: self.reloaded.subscribe() }
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) -> TaskExit {
@@ -99,7 +113,11 @@ impl Fleet {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return TaskExit::Cancelled,
-                Ok(()) = asked.changed() => self.refresh(&stop).await,
+                Ok(()) = asked.changed() => {
+                    let asking = *asked.borrow_and_update();
+                    self.refresh(&stop).await;
+                    self.reloaded.send_replace(asking);
+                }
                 _ = reloads.tick() => self.refresh(&stop).await,
                 _ = looks.tick() => self.look(),
             }
@@ -283,6 +301,17 @@ impl Roster {
 
 impl ReloadAccounts {
     pub(crate) fn now(&self) {
-        self.0.send_modify(|count| *count += 1);
+        self.asked.send_modify(|count| *count += 1);
+    }
+
+    /// Asks, and waits until it is done; a source that takes its time is not waited for longer than a person would.
+    pub(crate) async fn done(&self) {
+        let mut asking = 0;
+        self.asked.send_modify(|count| {
+            *count += 1;
+            asking = *count;
+        });
+        let mut answered = self.answered.clone();
+        let _ = timeout(RELOAD, answered.wait_for(|answer| *answer >= asking)).await;
     }
 }

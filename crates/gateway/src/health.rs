@@ -1,10 +1,11 @@
 //! What `/health` and `/readyz` say: one place that looks at every part.
 
 mod parts;
+mod reasons;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use account_pool::{AccountDirectory, TokenBoard};
+use account_pool::{AccountDirectory, AccountPool, TokenBoard};
 use feed_control::{AccountSlot, ControlReport, SyncStatus};
 use feed_recorder::RecorderStatus;
 use gateway_api::HealthSource;
@@ -23,10 +24,13 @@ use self::parts::{
     AccountView, account, connection, conservation, forwards, instruments, recording, redis_problem,
     redis_report, rejected_ticks, sessions, sink, subscriptions, ticker_problems, unknown_tokens,
 };
+use crate::address::AddressWatch;
+use crate::automatic::AutomaticLogins;
 use crate::catalog;
 use crate::config::Roles;
 use crate::fleet::Roster;
 use crate::latency::LatencyWindow;
+use crate::order_counts::OrderCounts;
 
 /// Everything the report looks at.
 pub(crate) struct Health {
@@ -36,6 +40,10 @@ pub(crate) struct Health {
     pub(crate) wishes: watch::Receiver<SyncStatus>,
     pub(crate) directory: Arc<AccountDirectory>,
     pub(crate) tokens: Arc<TokenBoard>,
+    pub(crate) automatic: Arc<AutomaticLogins>,
+    pub(crate) pool: Arc<AccountPool>,
+    pub(crate) orders: Arc<OrderCounts>,
+    pub(crate) address: Arc<AddressWatch>,
     pub(crate) slots: watch::Receiver<Arc<[AccountSlot]>>,
     pub(crate) held: watch::Receiver<HeldLeases>,
     pub(crate) instance: Arc<str>,
@@ -91,6 +99,7 @@ impl HealthSource for Health {
             "roles": { "feed": self.roles.feed, "api": self.roles.api },
             "connections": connections,
             "accounts": self.accounts(),
+            "address": self.address.report(),
             "unknown_tokens": feeds.iter().flat_map(|(_, pipeline)| unknown_tokens(pipeline)).collect::<Vec<_>>(),
             "rejected_ticks": rejected_ticks(&feeds),
             "conservation": conservation(&feeds, &self.sinks),
@@ -146,12 +155,16 @@ impl Health {
     pub(crate) fn accounts(&self) -> Value {
         let (feeds, held, now) = (self.roster.feeds(), self.held.borrow().clone(), self.clock.now());
         let (slots, plan) = (self.slots.borrow().clone(), self.plan.borrow().clone());
-        let accounts = self.directory.accounts();
+        let (accounts, statuses) = (self.directory.accounts(), self.pool.status());
         let rows = accounts.iter().map(|known| {
             let name = known.name.as_str();
             account(&AccountView {
                 account: known,
                 token: self.tokens.view(name),
+                automatic: self.automatic.status(known),
+                address: self.address.verdict(known),
+                orders: statuses.iter().find(|status| status.name == known.name).map(|status| &status.orders),
+                book: self.orders.status(&known.name),
                 slot: slots.iter().find(|slot| *slot.id == *name),
                 load: plan.as_ref().and_then(|report| {
                     report.plan.accounts().iter().find(|load| *load.slot.id == *name).map(|load| load.tokens)
@@ -176,12 +189,11 @@ impl Health {
         let lost = |account: &account_pool::Account| {
             let view = self.tokens.view(account.name.as_str())?;
             let is_usable = crate::feed::usable_token(account, &view).is_some();
-            let name = &account.name;
-            (!is_usable).then(|| {
-                format!(
-                    "account {name}: its access token is {}, log in or hand one over",
-                    view.state.as_str()
-                )
+            let (name, state) = (&account.name, view.state.as_str());
+            let barred = self.automatic.status(account).and_then(|automatic| automatic.problem);
+            (!is_usable).then(|| match barred {
+                Some(problem) => format!("account {name}: its access token is {state}, {problem}"),
+                None => format!("account {name}: its access token is {state}, log in or hand one over"),
             })
         };
         self.directory.accounts().iter().filter(|account| account.enabled).filter_map(lost).collect()

@@ -23,6 +23,8 @@
 //! ```
 
 mod adapters;
+mod address;
+mod automatic;
 mod build;
 mod catalog;
 pub mod cli;
@@ -33,10 +35,12 @@ mod error;
 mod feed;
 mod fleet;
 mod health;
+mod import;
 mod latency;
 mod link;
 pub mod logging;
 mod operations;
+mod order_counts;
 mod ownership;
 mod rekey;
 mod secret;
@@ -49,5 +53,6 @@ mod usual_rates;
 pub use build::Gateway;
 pub use config::{Config, ConfigError, Env, ProcessEnv, SETTINGS};
 pub use error::StartError;
+pub use import::{FERNET_KEY, import_fernet};
 pub use rekey::{NEW_MASTER_KEY, rekey};
 pub use secret::Secret;

@@ -20,6 +20,7 @@ use subscription_store::{SqlSubscriptionStore, WishError};
 use tracing::info;
 
 use crate::adapters::broker::Broker;
+use crate::automatic::AutomaticLogins;
 use crate::fleet::{ReloadAccounts, Roster};
 use crate::health::Health;
 use crate::tokens::Book;
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) pool: Arc<AccountPool>,
     pub(crate) book: Option<Arc<Book>>,
     pub(crate) broker: Broker,
+    pub(crate) automatic: Arc<AutomaticLogins>,
     pub(crate) reload: ReloadAccounts,
     pub(crate) roster: Roster,
     pub(crate) registry: Registry,
@@ -71,6 +73,7 @@ impl Parts {
             Operation::Accounts => Ok(self.accounts()),
             Operation::AddAccount(account) => self.add_account(account).await,
             Operation::RemoveAccount { account } => self.remove_account(&account).await,
+            Operation::UnbarAccount { account } => self.unbar(&account).await,
             Operation::LoginAddress { account } => self.login_address(&account),
             Operation::FinishLogin(answer) => self.finish_login(&answer.0).await,
             Operation::SearchInstruments { words, limit } => Ok(self.search(&words, limit)),

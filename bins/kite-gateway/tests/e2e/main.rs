@@ -13,5 +13,6 @@ mod page;
 mod process;
 mod recording;
 mod redis;
+mod rekey;
 mod sim;
 mod start;

@@ -53,6 +53,14 @@ impl Program {
         }
     }
 
+    /// Kills it; whether it was still running.
+    pub(crate) fn kill(&mut self) -> bool {
+        let running = self.child.try_wait().unwrap().is_none();
+        let _ = self.child.kill();
+        let status = self.child.wait().unwrap();
+        running && status.code().is_none()
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let status =

@@ -29,7 +29,7 @@ advises against automation and may stop it or lock the account at any time; this
 const LEAST_LEFT: Duration = Duration::from_secs(3);
 /// Wrong codes in one login. The second is tried with a new code, in case the clock was at an edge.
 const MOST_CODES: u32 = 2;
-/// Logins in a row that broke off without an answer.
+/// Logins in a row that broke off without an answer, or whose request token brought no session.
 const MOST_BROKEN: u32 = 3;
 
 /// The broker's web login, as a browser would use it.
@@ -123,6 +123,8 @@ struct Past {
     /// The window whose code was sent last.
     last_step: Option<i64>,
     broken: u32,
+    /// Logins in a row whose request token brought no session.
+    unfinished: u32,
 }
 
 // === impl AutoLogin ===
@@ -153,14 +155,15 @@ impl<W: WebLogin> AutoLogin<W> {
     /// # Errors
     /// When the bar cannot be removed from the disk.
     pub fn unbar(&self, account: &AccountName) -> Result<(), AccountError> {
-        self.with(account, |past| past.broken = 0);
+        self.with(account, |past| (past.broken, past.unfinished) = (0, 0));
         self.bars.remove(account)
     }
 
     /// Logs `account` in and exchanges the request token.
     ///
     /// # Errors
-    /// [`AccountError::Login`] saying what to do. After a refused password or two refused codes the account is barred.
+    /// [`AccountError::Login`] saying what to do. After a refused password, two refused codes, or three logins in a row
+    /// without an answer or a session the account is barred.
     ///
     /// # Cancel safety
     /// A login that is cut off after the password was sent counts as one that broke off.
@@ -178,7 +181,17 @@ impl<W: WebLogin> AutoLogin<W> {
         })?;
         self.bars.remove(&account.name)?;
         self.with(&account.name, |past| past.broken = 0);
-        desk.exchange(login, account, &redirect).await
+        let session = desk.exchange(login, account, &redirect).await;
+        let unfinished = self.with(&account.name, |past| {
+            past.unfinished = if session.is_ok() { 0 } else { past.unfinished + 1 };
+            past.unfinished
+        });
+        match session {
+            Err(AccountError::Login { problem, .. }) if unfinished >= MOST_BROKEN => {
+                Err(self.bar(account, problem))
+            }
+            session => session,
+        }
     }
 
     /// From the password to the request token.

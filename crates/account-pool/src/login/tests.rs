@@ -249,6 +249,15 @@ async fn a_broker_that_does_not_answer_is_asked_three_times() {
         assert!(login.barred(&robot.account.name).is_none(), "nothing was sent");
     }
     let robot = Robot::new();
+    let login = robot.login();
+    for (token, words) in [("rt-1", "begin again"), ("rt-2", "begin again"), ("rt-3", "accounts unbar")] {
+        robot.web.next_request_token(token);
+        robot.broker.say(Err(LoginRefused::Refused("Invalid `checksum`.".into())));
+        let error = robot.go(&login).await.unwrap_err();
+        assert!(error.contains("Invalid `checksum`.") && error.contains(words), "{error}");
+    }
+    assert!(login.barred(&robot.account.name).is_some(), "a wrong api_secret is not tried for ever");
+    let robot = Robot::new();
     robot.web.ask_for("app_code");
     assert!(robot.go(&robot.login()).await.unwrap_err().contains("switch it to totp"));
 }

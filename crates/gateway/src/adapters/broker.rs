@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account_pool::{
-    Account, AccountPool, ExchangeRequest, KiteLogin, LoginRefused, NewSession, ReadCall, ReadClass,
-    ReadFailure, ReadLease, ReadScope, ReadVerdict, Secret,
+    Account, AccountName, AccountPool, ExchangeRequest, IstDay, KiteLogin, LoginRefused, NewSession,
+    ReadCall, ReadClass, ReadError, ReadFailure, ReadLease, ReadScope, ReadVerdict, Secret,
 };
 use instrument_registry::{DumpReader, DumpSource, DumpWriter};
 use kite_client::{AccessToken, ApiKey, DumpStream, KiteRest, RestError, TcpTls};
-use kite_wire::api::GetInstruments;
+use kite_wire::api::{GetInstruments, GetOrders};
+use kite_wire::rest::OrderUpdate;
 use market_model::Instrument;
 use tokio::time::Instant;
 
-/// How long a dump may wait for its turn at the broker.
+/// How long a read may wait for its turn at the broker.
 const TURN: Duration = Duration::from_secs(20);
 
 /// Accounts that are asked for one dump.
@@ -26,10 +27,10 @@ pub(crate) struct Broker {
     pub(crate) connector: TcpTls,
 }
 
-/// Why an account brought no dump.
+/// Why a read on an account brought nothing.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct NoDump(#[from] RestError);
+pub(crate) struct NotRead(#[from] RestError);
 
 // === impl Broker ===
 
@@ -43,13 +44,37 @@ impl Broker {
         Ok(rest.with_connector(self.connector.clone()))
     }
 
-    async fn begin_dump(&self, lease: ReadLease) -> Result<DumpStream, NoDump> {
+    /// How many orders of `day` the book of `account` shows, whoever placed them.
+    ///
+    /// # Errors
+    /// Why it was not read.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed by it.
+    pub(crate) async fn orders_of(
+        &self,
+        account: &AccountName,
+        day: IstDay,
+    ) -> Result<u64, ReadError<NotRead>> {
+        let call = ReadCall {
+            class: ReadClass::Other,
+            scope: ReadScope::Only(account.clone()),
+            deadline: Instant::now() + TURN,
+            most_accounts: 1,
+        };
+        let book = self.pool.read(&call, |lease| async move {
+            Ok(self.rest(&lease.account, Some(&lease.token))?.call(&GetOrders).await?)
+        });
+        Ok(orders_on(&book.await?, day))
+    }
+
+    async fn begin_dump(&self, lease: ReadLease) -> Result<DumpStream, NotRead> {
         let rest = self.rest(&lease.account, Some(&lease.token))?;
         Ok(rest.instruments_stream(&GetInstruments::default()).await?)
     }
 }
 
-impl ReadFailure for NoDump {
+impl ReadFailure for NotRead {
     fn verdict(&self) -> ReadVerdict {
         match &self.0 {
             error if error.is_too_fast() => ReadVerdict::Throttled { retry_after: None },
@@ -101,9 +126,33 @@ impl KiteLogin for Broker {
     }
 }
 
+/// Before the morning a book may still be yesterday's; a row without a time counts, to be on the safe side.
+fn orders_on(book: &[OrderUpdate], day: IstDay) -> u64 {
+    let of_day = |order: &&OrderUpdate| order.order_timestamp.is_none_or(|at| IstDay::of(at) == day);
+    book.iter().filter(of_day).count() as u64
+}
+
 fn refused(error: &RestError) -> LoginRefused {
     match error {
         RestError::Refused(_) => LoginRefused::Refused(error.to_string()),
         _ => LoginRefused::Unreachable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use market_model::UnixNanos;
+
+    use super::*;
+
+    #[test]
+    fn orders_of_another_day_do_not_count() {
+        let at = |seconds| OrderUpdate {
+            order_timestamp: Some(UnixNanos::from_secs(seconds)),
+            ..OrderUpdate::default()
+        };
+        // 2026-11-20 23:59:59 and 2026-11-21 00:00:00 in India.
+        let book = [at(1_795_199_399), at(1_795_199_400), OrderUpdate::default()];
+        assert_eq!(orders_on(&book, IstDay::of(UnixNanos::from_secs(1_795_199_400))), 2);
     }
 }

@@ -272,7 +272,14 @@ impl<'a> Reader<'a> {
                     .push(format!("KITE_LOCAL_ADDRESS: {local} is not of KITE_ADDRESS_FAMILY's family"));
             }
         }
+        let address_source = self.text("KITE_ADDRESS_SOURCE");
+        let schemes = ["http://", "https://"];
+        if let Some(url) = address_source.as_ref().filter(|url| !schemes.iter().any(|s| url.starts_with(s))) {
+            let problem = format!("KITE_ADDRESS_SOURCE: `{url}` does not begin with http:// or https://");
+            self.problems.push(problem);
+        }
         LinkConfig {
+            address_source,
             extra_roots: self.file_content("KITE_CA_FILE"),
             family,
             local_address,

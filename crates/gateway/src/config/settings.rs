@@ -239,6 +239,12 @@ pub const SETTINGS: &[Setting] = &[
         "Address of this machine that connections to the broker leave from, when it has several.",
     ),
     open(
+        "KITE_ADDRESS_SOURCE",
+        "kite.address_source",
+        "",
+        "Address of a service that answers with the address it was asked from, as plain text or as `ip` in JSON. It is asked every 15 minutes and compared with `registered_addresses`; nobody is asked when empty.",
+    ),
+    open(
         "KITE_ROTATE_HOURS",
         "kite.rotate_hours",
         "0",

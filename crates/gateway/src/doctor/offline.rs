@@ -1,6 +1,6 @@
 //! What can be found without a running gateway: whether it could start, and with which tokens.
 
-use account_pool::{LifeConfig, TokenEvent, TokenFiles, TokenLife};
+use account_pool::{LifeConfig, LoginBars, TokenEvent, TokenFiles, TokenLife};
 use market_model::{Clock, SystemClock};
 use sql_store::{Database, DatabaseConfig, EmbeddedConfig, StoreMetrics};
 
@@ -46,6 +46,7 @@ fn accounts(diagnosis: &mut Diagnosis, config: &Config) {
         );
     }
     let (files, now) = (TokenFiles::within(&config.data_dir), SystemClock.now());
+    let bars = LoginBars::within(&config.data_dir);
     for account in accounts {
         let name = &account.name;
         if account.secrets.access_token.is_some() {
@@ -68,6 +69,18 @@ fn accounts(diagnosis: &mut Diagnosis, config: &Config) {
             Some(state) if state.is_usable() => {
                 diagnosis.good("accounts", format!("{name}: its access token is kept"));
             }
+            Some(_) | None if account.automatic_login => match bars.reason(name) {
+                None => diagnosis.note(
+                    "accounts",
+                    format!("{name}: has no access token, it logs in by itself at a start"),
+                    "",
+                ),
+                Some(reason) => diagnosis.bad(
+                    "accounts",
+                    format!("{name}: has no access token, and logging in by itself is barred: {reason}"),
+                    &format!("correct it, start the gateway, and run `accounts unbar {name}`"),
+                ),
+            },
             Some(_) => diagnosis.bad(
                 "accounts",
                 format!("{name}: its kept access token has expired, tokens die at 06:00 in India"),

@@ -14,8 +14,9 @@ pub(super) fn examine(diagnosis: &mut Diagnosis, before: &Value, after: &Value, 
     database(diagnosis, &after["database"]);
     instruments(diagnosis, &after["instrument_list"]);
     accounts(diagnosis, &after["accounts"]);
+    addresses(diagnosis, after);
     leases(diagnosis, after, instances);
-    wishes(diagnosis, &after["subscriptions"]);
+    wishes(diagnosis, &after["subscriptions"], &after["accounts"]);
     // A simulated market has no hours.
     let is_quiet = after["sim"] != true && hours(diagnosis, &after["sessions"]);
     connections(diagnosis, &after["connections"]);
@@ -74,6 +75,23 @@ fn accounts(diagnosis: &mut Diagnosis, accounts: &Value) {
             diagnosis.note("accounts", format!("{name}: is switched off"), "");
             continue;
         }
+        if let Some(problem) = account["automatic_login_problem"].as_str() {
+            let state = text(&account["automatic_login"]);
+            let found = format!("{name}: logging in by itself is {state}: {problem}");
+            let works = matches!(account["token"].as_str(), Some("valid" | "expiring"));
+            let (verdict, advice) = match state.as_str() {
+                // Today it ticks; tomorrow somebody has to log in.
+                "barred" | "stopped" if works => {
+                    (Verdict::Note, format!("`accounts unbar {name}` when that is done"))
+                }
+                "barred" | "stopped" => {
+                    let advice = "when that is done; until then";
+                    (Verdict::Bad, format!("`accounts unbar {name}` {advice} `accounts login {name}`"))
+                }
+                _ => (Verdict::Note, "it is tried again by itself".to_owned()),
+            };
+            diagnosis.add("accounts", verdict, found, &advice);
+        }
         match text(&account["token"]).as_str() {
             "valid" => diagnosis.good("accounts", format!("{name}: its access token works")),
             "expired" if account["simulated"] == true => {
@@ -96,6 +114,27 @@ fn accounts(diagnosis: &mut Diagnosis, accounts: &Value) {
                 format!("{name}: is not used, {why}"),
                 "its instruments went to other accounts",
             );
+        }
+    }
+}
+
+/// Ticks come from any address; orders do not, so nothing here is bad for the feed.
+fn addresses(diagnosis: &mut Diagnosis, report: &Value) {
+    for account in rows(&report["accounts"]) {
+        let name = text(&account["name"]);
+        match account["order_address"].as_str() {
+            Some(verdict) if account["order_address_is_good"] == true => {
+                diagnosis.good("address", format!("{name}: {verdict}"));
+            }
+            Some(verdict) => {
+                diagnosis.note("address", format!("{name}: {verdict}"), "ticks are not affected");
+            }
+            None if report["address"].is_null() && !rows(&account["registered_addresses"]).is_empty() => {
+                let found =
+                    format!("{name}: whether orders leave from its registered address is not checked");
+                diagnosis.note("address", found, "name a service that tells: KITE_ADDRESS_SOURCE");
+            }
+            None => {}
         }
     }
 }
@@ -133,7 +172,7 @@ fn leases(diagnosis: &mut Diagnosis, report: &Value, instances: Option<&Value>) 
     }
 }
 
-fn wishes(diagnosis: &mut Diagnosis, subscriptions: &Value) {
+fn wishes(diagnosis: &mut Diagnosis, subscriptions: &Value, accounts: &Value) {
     let wanted = subscriptions["wanted"].as_u64().unwrap_or(0);
     if wanted == 0 {
         diagnosis.bad("subscriptions", "nothing is wanted", "`subscriptions add NIFTY:2:20:full`");
@@ -152,12 +191,22 @@ fn wishes(diagnosis: &mut Diagnosis, subscriptions: &Value) {
         diagnosis.note("subscriptions", text(&line), "the ladder is subscribed with the first price");
     }
     let refusals = rows(&subscriptions["refusals"]);
-    for line in refusals.iter().take(MOST_NAMED) {
+    let usable = |account: &Value| account["enabled"] == true && account["lost_because"].is_null();
+    let carriers = rows(accounts).into_iter().filter(usable);
+    let room: u64 = carriers.filter_map(|account| account["capacity"].as_u64()).sum();
+    if !refusals.is_empty() {
         diagnosis.bad(
             "capacity",
-            text(line),
-            "an account carries 9000 instruments: ask for less, raise a priority, or add an account",
+            format!("{wanted} instruments are wanted, the accounts in use have room for {room}"),
+            "ask for less, raise the priority of what matters, or add an account",
         );
+    }
+    for line in refusals.iter().take(MOST_NAMED) {
+        diagnosis.bad("capacity", text(line), "");
+    }
+    if refusals.len() > MOST_NAMED {
+        let more = refusals.len() - MOST_NAMED;
+        diagnosis.bad("capacity", format!("{more} more wishes in part"), "`/health` names all of them");
     }
     if wanted > 0 && refusals.is_empty() {
         diagnosis.good("capacity", format!("{wanted} instruments wanted, all on an account"));
@@ -211,8 +260,11 @@ fn connections(diagnosis: &mut Diagnosis, connections: &Value) {
             }
             state => diagnosis.bad(
                 "connections",
-                format!("{name}: {state}, last reason {}", text(&connection["last_reason"])),
-                "it is tried again by itself; look at network, address and token",
+                format!(
+                    "{name}: {state}, {}",
+                    connection["last_reason"].as_str().unwrap_or("it has not stood yet")
+                ),
+                connection["next_step"].as_str().unwrap_or("it is tried by itself; look again"),
             ),
         }
     }
@@ -332,6 +384,14 @@ mod tests {
             "main: its access token is refused",
         );
         check(|report| report["accounts"] = json!([]), "accounts", "there is none");
+        check(
+            |report| {
+                report["accounts"][0]["automatic_login"] = json!("barred");
+                report["accounts"][0]["automatic_login_problem"] = json!("the broker refused the code");
+            },
+            "accounts",
+            "main: logging in by itself is barred: the broker refused the code",
+        );
         check(
             |report| report["accounts"][0]["streamed_here"] = json!(false),
             "leases",

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use account_pool::{Account, TokenView};
-use feed_control::{AccountSlot, AccountState, ControlReport, Plan, SyncStatus, UnmetReason};
+use account_pool::{Account, AddressVerdict, OrderStatus, TokenView};
+use feed_control::{AccountSlot, AccountState, ControlReport, Plan, Refusal, SyncStatus, UnmetReason};
 use feed_recorder::{RecorderState, RecorderStatus};
 use instrument_registry::Registry;
 use kite_client::{ConnectionState, ConnectionStatus, TickerStatus};
@@ -12,6 +12,9 @@ use redis_fanout::RedisStatus;
 use resilience::BreakerState;
 use serde_json::{Value, json};
 use tick_pipeline::{PipelineStatus, SinkCounts, SinkQueue, TickRejected};
+
+use super::reasons;
+use crate::automatic::AutomaticStatus;
 
 pub(super) fn connection(account: &str, status: &ConnectionStatus, now: UnixNanos) -> Value {
     let counts = status.subscriptions;
@@ -39,7 +42,8 @@ pub(super) fn connection(account: &str, status: &ConnectionStatus, now: UnixNano
         "reconnects": status.connects.saturating_sub(1),
         "rotations": status.rotations,
         "last_frame_age_ms": status.last_frame.map(|at| now.saturating_since(at).as_millis() as u64),
-        "last_reason": status.last_reason.as_ref().map(|reason| format!("{reason:?}")),
+        "last_reason": status.last_reason.as_ref().map(reasons::words),
+        "next_step": status.last_reason.as_ref().map(reasons::next_step),
     })
 }
 
@@ -87,6 +91,11 @@ pub(super) fn conservation(feeds: &[(TickerStatus, PipelineStatus)], sinks: &[Si
 pub(super) struct AccountView<'a> {
     pub(super) account: &'a Account,
     pub(super) token: Option<TokenView>,
+    pub(super) automatic: Option<AutomaticStatus>,
+    pub(super) address: Option<AddressVerdict>,
+    pub(super) orders: Option<&'a OrderStatus>,
+    /// Whether the order book was counted, and why not.
+    pub(super) book: (bool, Option<String>),
     pub(super) slot: Option<&'a AccountSlot>,
     pub(super) load: Option<usize>,
     pub(super) fence: Option<i64>,
@@ -95,7 +104,7 @@ pub(super) struct AccountView<'a> {
 }
 
 pub(super) fn account(view: &AccountView<'_>) -> Value {
-    let AccountView { account, token, slot, load, fence, feed, now } = view;
+    let AccountView { account, token, automatic, address, orders, book, slot, load, fence, feed, now } = view;
     let refused = feed.as_ref().is_some_and(|(ticker, _)| ticker.token_refused);
     let state = token.as_ref().map(|view| view.state);
     let lost = slot.and_then(|slot| match &slot.state {
@@ -109,6 +118,19 @@ pub(super) fn account(view: &AccountView<'_>) -> Value {
         "simulated": account.simulated,
         "token": if refused { "refused" } else { state.map_or("none", |state| state.as_str()) },
         "token_seconds_left": state.and_then(|state| state.time_left(*now)).map(|left| left.as_secs()),
+        "automatic_login": automatic.as_ref().map_or("off", |automatic| automatic.state),
+        "automatic_login_problem": automatic.as_ref().and_then(|automatic| automatic.problem.as_deref()),
+        "registered_addresses": account.registered_addresses,
+        "order_address": address.as_ref().map(ToString::to_string),
+        "order_address_is_good": address.as_ref().map(AddressVerdict::is_good),
+        "orders": orders.map(|orders| json!({
+            "trading_account": orders.trading_account,
+            "today": orders.day_used,
+            "most_a_day": orders.day_most,
+            "saved": orders.day_saved,
+            "order_book_counted": book.0,
+            "order_book_problem": book.1,
+        })),
         "state": slot.map_or("unknown", |slot| slot.state.as_str()),
         "lost_because": lost,
         "streamed_here": fence.is_some(),
@@ -136,12 +158,21 @@ pub(super) fn subscriptions(report: Option<&ControlReport>, store: &SyncStatus) 
         "unmet": unmet.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting_for_a_price": waiting.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "refused_for_capacity": plan.changes().refused,
-        "refusals": plan.refusals().iter().map(|refusal| {
-            format!("wish `{}`: {} of {} on no account, {}", refusal.wish, refusal.refused, refusal.of, refusal.why.as_str())
-        }).collect::<Vec<_>>(),
+        "refusals": plan.refusals().iter().map(|refusal| refusal_words(plan, refusal)).collect::<Vec<_>>(),
         "generation": store.wishes_generation,
         "store_failure": store.failure,
     })
+}
+
+/// Which wish is not met, by its own text, and one of the instruments it goes without.
+fn refusal_words(plan: &Plan, refusal: &Refusal) -> String {
+    let desired = plan.desired();
+    let wish = desired.wishes().iter().find(|wish| wish.id == refusal.wish);
+    let wish = wish.map_or_else(String::new, |wish| format!(" ({})", wish.spec));
+    let first = desired.catalog().by_token(refusal.first);
+    let first = first.map_or_else(|| refusal.first.0.to_string(), |found| found.tradingsymbol.to_string());
+    let Refusal { wish: id, refused, of, why, .. } = refusal;
+    format!("wish `{id}`{wish}: {refused} of {of} on no account, such as {first}: {}", why.as_str())
 }
 
 /// Strikes that wait for a first price.

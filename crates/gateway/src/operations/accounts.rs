@@ -1,6 +1,10 @@
 //! Accounts: shown, added, taken out, logged in.
 
-use account_pool::{Account, AccountLimits, AccountName, AccountSecrets, Secret};
+use std::net::IpAddr;
+
+use account_pool::{
+    AUTOMATIC_LOGIN_WARNING, Account, AccountLimits, AccountName, AccountSecrets, Secret, Totp,
+};
 use gateway_api::{ControlError, NewAccount, OperationError};
 use serde_json::{Value, json};
 use tracing::info;
@@ -44,12 +48,34 @@ impl Parts {
                 false => Err(input(format!("{name} does not begin with {} or {}", schemes[0], schemes[1]))),
             }
         };
+        let secret = |text: Option<String>| text.filter(|secret| !secret.is_empty()).map(Secret::new);
+        let secrets = AccountSecrets {
+            api_secret: secret(new.api_secret),
+            password: secret(new.password),
+            totp_seed: secret(new.totp_seed),
+            ..AccountSecrets::default()
+        };
+        if let Some(seed) = &secrets.totp_seed {
+            Totp::from_seed(seed).map_err(|refused| input(refused.to_string()))?;
+        }
+        if new.automatic_login {
+            let needed = [
+                ("api_secret", secrets.api_secret.is_some()),
+                ("password", secrets.password.is_some()),
+                ("totp_seed", secrets.totp_seed.is_some()),
+                ("user_id", new.user_id.is_some()),
+            ];
+            if let Some((missing, _)) = needed.iter().find(|(_, there)| !there) {
+                return Err(input(format!("automatic_login needs the {missing} too")));
+            }
+        }
+        let address = |text: &String| {
+            let parsed = text.trim().parse::<IpAddr>();
+            parsed.map_err(|_| input("registered_addresses holds addresses such as 203.0.113.7".to_owned()))
+        };
         let account = Account {
             api_key: Secret::new(new.api_key),
-            secrets: AccountSecrets {
-                api_secret: new.api_secret.filter(|secret| !secret.is_empty()).map(Secret::new),
-                ..AccountSecrets::default()
-            },
+            secrets,
             trading_account: new.user_id.clone().unwrap_or_else(|| name.to_string()),
             user_id: new.user_id,
             rest_url: url(new.rest_url, &self.defaults.rest_url, ["https://", "http://"], "rest_url")?,
@@ -59,8 +85,8 @@ impl Parts {
             priority: 0,
             weight: new.weight.unwrap_or(1).clamp(1, 1000),
             limits: AccountLimits::default(),
-            registered_addresses: Vec::new(),
-            automatic_login: false,
+            registered_addresses: new.registered_addresses.iter().map(address).collect::<Result<_, _>>()?,
+            automatic_login: new.automatic_login,
             origin: "database".to_owned(),
             name,
         };
@@ -70,7 +96,8 @@ impl Parts {
         book.add(&account).await.map_err(of_account)?;
         info!(account = %account.name, "account added");
         self.reload.now();
-        Ok(json!({ "account": account.name.as_str() }))
+        let warning = account.automatic_login.then_some(AUTOMATIC_LOGIN_WARNING);
+        Ok(json!({ "account": account.name.as_str(), "warning": warning }))
     }
 
     pub(super) async fn remove_account(&self, name: &str) -> Result<Value, OperationError> {
@@ -89,6 +116,20 @@ impl Parts {
         info!(account = name, "account taken out");
         self.reload.now();
         Ok(json!({ "account": name }))
+    }
+
+    /// The sources are read again first, because the correction is in one of them.
+    pub(super) async fn unbar(&self, name: &str) -> Result<Value, OperationError> {
+        self.reload.done().await;
+        let account = self.account(name)?;
+        if !account.automatic_login {
+            let problem =
+                format!("account `{name}` does not log in by itself, there is nothing to take back");
+            return Err(OperationError::Input(problem));
+        }
+        self.automatic.unbar(&account.name).map_err(of_account)?;
+        info!(account = name, "automatic login may try again");
+        Ok(json!({ "account": name, "automatic_login": "on" }))
     }
 
     pub(super) fn login_address(&self, name: &str) -> Result<Value, OperationError> {
