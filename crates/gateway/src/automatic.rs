@@ -156,7 +156,9 @@ impl AutomaticLogins {
             Some(_) if known.waits(now) => "waiting",
             _ => "on",
         };
-        Some(AutomaticStatus { state, problem: known.problem.clone() })
+        // What was wrong yesterday, or before a wait that is over, is not what is wrong now.
+        let problem = known.problem.clone().filter(|_| state != "on");
+        Some(AutomaticStatus { state, problem })
     }
 
     fn warn(&self, account: &Arc<Account>) {
@@ -234,7 +236,10 @@ impl AutomaticLogins {
 impl Tries {
     fn new(name: &AccountName, day: IstDay) -> Self {
         // Accounts that failed together come back one by one.
-        let seed = name.as_str().bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
+        let seed = name
+            .as_str()
+            .bytes()
+            .fold(0_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
         Self { backoff: Backoff::new(AGAIN, seed), last: None, day, logins: 0, problem: None }
     }
 

@@ -115,13 +115,13 @@ pub struct AutoLogin<W> {
     bars: LoginBars,
     patience: Duration,
     accounts: Mutex<HashMap<AccountName, Past>>,
+    /// The window whose code was sent last, by user: two apps of one user share the seed.
+    steps: Mutex<HashMap<String, i64>>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Past {
     running: bool,
-    /// The window whose code was sent last.
-    last_step: Option<i64>,
     broken: u32,
     /// Logins in a row whose request token brought no session.
     unfinished: u32,
@@ -133,7 +133,8 @@ impl<W: WebLogin> AutoLogin<W> {
     /// Nothing is done until [`AutoLogin::log_in`] is called for an account that has `automatic_login` set. One login may
     /// take `patience` in all.
     pub fn new(web: W, clock: Arc<dyn Clock>, bars: LoginBars, patience: Duration) -> Self {
-        Self { web, clock, bars, patience, accounts: Mutex::default() }
+        let (accounts, steps) = (Mutex::default(), Mutex::default());
+        Self { web, clock, bars, patience, accounts, steps }
     }
 
     /// Says the plain warning for every account that has this switched on; call it once at the start.
@@ -217,7 +218,7 @@ impl<W: WebLogin> AutoLogin<W> {
         }
         let mut tries = 0;
         loop {
-            let step = self.fresh_step(account).await;
+            let step = self.fresh_step(user).await;
             let code = totp.code(step);
             tries += 1;
             match visit.second_factor(user, &asked.request_id, &code).await {
@@ -231,21 +232,18 @@ impl<W: WebLogin> AutoLogin<W> {
     }
 
     /// Waits for a window whose code was not sent yet and that has some time left.
-    async fn fresh_step(&self, account: &Account) -> i64 {
+    async fn fresh_step(&self, user: &str) -> i64 {
         loop {
             let now = self.clock.now();
             let step = Totp::step_of(now);
             let next = Totp::begin_of(step.saturating_add(1)).saturating_since(now);
-            let fresh = self.with(&account.name, |past| {
+            {
+                let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
                 // A clock that was set back must not bring an old code again either.
-                let fresh = past.last_step.is_none_or(|last| step > last) && next >= LEAST_LEFT;
-                if fresh {
-                    past.last_step = Some(step);
+                if steps.get(user).is_none_or(|last| step > *last) && next >= LEAST_LEFT {
+                    steps.insert(user.to_owned(), step);
+                    return step;
                 }
-                fresh
-            });
-            if fresh {
-                return step;
             }
             sleep(next.max(Duration::from_millis(1))).await;
         }

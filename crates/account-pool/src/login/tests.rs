@@ -233,6 +233,18 @@ async fn a_code_is_never_sent_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_apps_of_one_user_never_send_one_code() {
+    let robot = Robot::new();
+    let login = robot.login();
+    let second = Account { name: AccountName::new("b").unwrap(), ..robot.account.clone() };
+    robot.go(&login).await.unwrap();
+    robot.web.next_request_token("rt-web-2");
+    login.log_in(&robot.desk, &robot.broker, &second).await.unwrap();
+    let codes: Vec<String> = robot.web.steps().into_iter().filter(|step| step.starts_with("code")).collect();
+    assert!(codes.len() == 2 && codes[0] != codes[1], "{codes:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broker_that_does_not_answer_is_asked_three_times() {
     let robot = Robot::new();
     let login = robot.login();

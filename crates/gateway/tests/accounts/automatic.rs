@@ -33,6 +33,9 @@ async fn a_gateway_without_a_token_logs_in_by_itself_each_day() {
             // The token dies at six, and not before five past is there another one.
             house.clock.put_forward(instant("2026-11-21 06:00:10")).unwrap();
             gateway.until("the token has died", async || gateway.account().await["token"] == "expired").await;
+            let looked_at = async || house.clock.now() > instant("2026-11-21 06:00:13");
+            gateway.until("it is looked at again", looked_at).await;
+            assert_eq!(house.broker_json("/sim/status").await["web_logins"]["passwords"], 1);
             house.clock.put_forward(instant("2026-11-21 06:05:01")).unwrap();
             gateway.until("there is another", async || gateway.account().await["token"] == "valid").await;
             gateway.ticking().await;
