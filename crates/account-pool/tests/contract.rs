@@ -245,6 +245,26 @@ async fn orders_of_the_day_on_every_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn login_bars_are_shared() {
+    let shares = async |database: &TestDatabase| {
+        let (first, second) = (sql(database).await, sql(database).await);
+        let (a, b) = (account("a").name, account("b").name);
+        first.bar_login(&a, "wrong password").await.unwrap();
+        second.bar_login(&a, "wrong code").await.unwrap();
+        second.bar_login(&b, "captcha").await.unwrap();
+        let bars = first.login_bars().await.unwrap();
+        assert_eq!(bars.get(&a).map(String::as_str), Some("wrong code"));
+        first.unbar_login(&b).await.unwrap();
+        first.unbar_login(&b).await.unwrap();
+        assert_eq!(second.login_bars().await.unwrap().into_keys().collect::<Vec<_>>(), [a]);
+    };
+    shares(&testing::embedded().await).await;
+    if let Some(postgres) = testing::postgres().await {
+        shares(&postgres).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn days_that_are_over_are_cleared() {
     let forgets = async |database: &TestDatabase| {
         let counts = sql(database).await;

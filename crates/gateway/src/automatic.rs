@@ -4,12 +4,13 @@
 //! not tried again before an operator says so (`account_pool::AutoLogin`); what it did not answer is tried later and later;
 //! and a token that keeps dying, because somebody else logs in to the same app, is fetched anew a few times a day only.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use account_pool::{
-    Account, AccountError, AccountName, AccountPool, AutoLogin, IstDay, LoginBars, TokenState,
+    Account, AccountError, AccountName, AccountPool, AutoLogin, IstDay, LoginBars, SqlAccountStore,
+    TokenState,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,7 +20,7 @@ use sql_store::lease::HeldLeases;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::adapters::broker::Broker;
 use crate::adapters::web_login::BrokerPages;
@@ -53,6 +54,9 @@ pub(crate) struct AutomaticLogins {
     held: watch::Receiver<HeldLeases>,
     clock: Arc<dyn Clock>,
     tries: Mutex<HashMap<AccountName, Tries>>,
+    store: SqlAccountStore,
+    /// The bars in the database; `None` until they were read once.
+    shared: Mutex<Option<BTreeMap<AccountName, String>>>,
     wake: Notify,
 }
 
@@ -87,12 +91,14 @@ impl AutomaticLogins {
         pages: BrokerPages,
         bars: LoginBars,
         broker: Broker,
+        store: SqlAccountStore,
         held: watch::Receiver<HeldLeases>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let login = AutoLogin::new(pages, clock.clone(), bars, PATIENCE);
         let pool = broker.pool.clone();
-        Self { login, pool, broker, held, clock, tries: Mutex::default(), wake: Notify::new() }
+        let (tries, shared, wake) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self { login, pool, broker, held, clock, tries, store, shared, wake }
     }
 
     /// Logs in what is due, until `stop`; what is under way then gets a moment to end.
@@ -112,7 +118,13 @@ impl AutomaticLogins {
                 () = self.wake.notified() => {}
                 _ = looks.tick() => {}
             }
-            for account in self.pool.accounts().iter().filter(|account| account.automatic_login) {
+            let accounts = self.pool.accounts();
+            let automatic: Vec<_> = accounts.iter().filter(|account| account.automatic_login).collect();
+            if automatic.is_empty() {
+                continue;
+            }
+            self.read_bars().await;
+            for account in automatic {
                 if warned.insert(account.name.clone()) {
                     self.warn(account);
                 }
@@ -130,8 +142,12 @@ impl AutomaticLogins {
     ///
     /// # Errors
     /// When the bar cannot be taken away.
-    pub(crate) fn unbar(&self, account: &AccountName) -> Result<(), AccountError> {
+    pub(crate) async fn unbar(&self, account: &AccountName) -> Result<(), AccountError> {
+        self.store.unbar_login(account).await?;
         self.login.unbar(account)?;
+        if let Some(bars) = &mut *self.shared() {
+            bars.remove(account);
+        }
         self.tries().remove(account);
         self.wake.notify_one();
         Ok(())
@@ -142,7 +158,7 @@ impl AutomaticLogins {
         if !account.automatic_login {
             return None;
         }
-        if let Some(reason) = self.login.barred(&account.name) {
+        if let Some(reason) = self.barred(&account.name) {
             let problem = format!("{reason}; correct it and run `accounts unbar {}`", account.name);
             return Some(AutomaticStatus { state: "barred", problem: Some(problem) });
         }
@@ -161,9 +177,35 @@ impl AutomaticLogins {
         Some(AutomaticStatus { state, problem })
     }
 
+    /// Why an operator must act first: here, or on any instance that shares the database.
+    fn barred(&self, account: &AccountName) -> Option<String> {
+        let shared = || self.shared().as_ref().and_then(|bars| bars.get(account).cloned());
+        self.login.barred(account).or_else(shared)
+    }
+
+    /// A database that does not answer leaves what was known.
+    async fn read_bars(&self) {
+        match self.store.login_bars().await {
+            Ok(bars) => *self.shared() = Some(bars),
+            Err(error) => debug!(%error, "login bars of other instances are not seen"),
+        }
+    }
+
+    /// Tells every instance; the bar on the disk stays for as long as the database does not have it.
+    async fn share_bar(&self, account: &AccountName) {
+        let Some(reason) = self.login.barred(account) else { return };
+        let shared = self.store.bar_login(account, &reason).await;
+        if let Some(bars) = &mut *self.shared() {
+            bars.insert(account.clone(), reason);
+        }
+        if let Err(error) = shared.and_then(|()| self.login.unbar(account)) {
+            warn!(%account, %error, "other instances do not know that automatic login is barred");
+        }
+    }
+
     fn warn(&self, account: &Arc<Account>) {
         AutoLogin::<BrokerPages>::warn(&[Account::clone(account)]);
-        if let Some(reason) = self.login.barred(&account.name) {
+        if let Some(reason) = self.barred(&account.name) {
             warn!(
                 account = %account.name,
                 reason,
@@ -182,7 +224,8 @@ impl AutomaticLogins {
         let just_expired = matches!(view.state, TokenState::Expired { since } if now < since + AFTER_EXPIRY);
         if just_expired
             || usable_token(account, &view).is_some()
-            || self.login.barred(&account.name).is_some()
+            || self.shared().is_none()
+            || self.barred(&account.name).is_some()
         {
             return false;
         }
@@ -193,6 +236,7 @@ impl AutomaticLogins {
     /// One login; answers whose it was.
     async fn log_in(&self, name: AccountName) -> AccountName {
         let done = self.pool.log_in_automatically(&self.login, &self.broker, name.as_str()).await;
+        self.share_bar(&name).await;
         let now = self.clock.now();
         let today = IstDay::of(now);
         let mut tries = self.tries();
@@ -214,7 +258,7 @@ impl AutomaticLogins {
             }
             Err(error) => {
                 let wait = known.backoff.next();
-                if self.login.barred(&name).is_none() {
+                if self.barred(&name).is_none() {
                     warn!(account = %name, %error, again_in_s = wait.as_secs(), "automatic login");
                 }
                 known.problem = Some(error.to_string());
@@ -226,7 +270,11 @@ impl AutomaticLogins {
         name
     }
 
-    fn tries(&self) -> std::sync::MutexGuard<'_, HashMap<AccountName, Tries>> {
+    fn shared(&self) -> MutexGuard<'_, Option<BTreeMap<AccountName, String>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tries(&self) -> MutexGuard<'_, HashMap<AccountName, Tries>> {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -183,8 +183,14 @@ impl Gateway {
         let pages =
             BrokerPages { connector: broker.connector.clone(), login_url: config.accounts.login_url.clone() };
         let bars = LoginBars::within(&config.data_dir);
-        let automatic =
-            Arc::new(AutomaticLogins::new(pages, bars, broker.clone(), held.clone(), clock.clone()));
+        let automatic = Arc::new(AutomaticLogins::new(
+            pages,
+            bars,
+            broker.clone(),
+            SqlAccountStore::new(database.clone()),
+            held.clone(),
+            clock.clone(),
+        ));
         if config.roles.feed {
             supervisor.spawn(TaskSpec::optional("automatic-login", stages.sources), restart(), {
                 let automatic = automatic.clone();

@@ -189,6 +189,7 @@ mod tests {
                 Call::strikes("NIFTY", Some("2026-11-24"), Some(5)),
                 "GET /v1/underlyings/NIFTY/strikes?expiry=2026-11-24&around=5",
             ),
+            (Call::unbar("main"), "POST /v1/accounts/main/unbar"),
             (Call::unsubscribe("a", None), "DELETE /v1/subscriptions/a"),
             (Call::plan(Some("NSE:NIFTY 50")), "GET /v1/plan?symbol=NSE%3ANIFTY%2050"),
         ] {

@@ -17,11 +17,14 @@ use crate::vault::SealedSecret;
 /// The tables of this crate.
 pub const SCHEMA: Schema = Schema {
     name: "account-pool",
-    migrations: &[Migration {
-        version: 1,
-        name: "accounts",
-        sql: include_str!("../../migrations/0001_accounts.sql"),
-    }],
+    migrations: &[
+        Migration { version: 1, name: "accounts", sql: include_str!("../../migrations/0001_accounts.sql") },
+        Migration {
+            version: 2,
+            name: "login bars",
+            sql: include_str!("../../migrations/0002_login_bars.sql"),
+        },
+    ],
 };
 
 static LIST: Statement = Statement::new(
@@ -127,6 +130,19 @@ static ADD_ORDERS: Statement = Statement::new(
     &[Kind::Text, Kind::Int, Kind::Int],
 );
 
+static LOGIN_BARS: Statement =
+    Statement::new("list login bars", "select name, reason from account_login_bar", &[]);
+
+static PUT_LOGIN_BAR: Statement = Statement::new(
+    "put login bar",
+    "insert into account_login_bar (name, reason) values ($1, $2)
+     on conflict (name) do update set reason = excluded.reason",
+    &[Kind::Text, Kind::Text],
+);
+
+static DELETE_LOGIN_BAR: Statement =
+    Statement::new("delete login bar", "delete from account_login_bar where name = $1", &[Kind::Text]);
+
 static FORGET_DAYS: Statement =
     Statement::new("forget days of orders", "delete from account_order_day where day < $1", &[Kind::Int]);
 
@@ -147,6 +163,40 @@ impl SqlAccountStore {
     /// In this database.
     pub fn new(database: Database) -> Self {
         Self { database, swept: Arc::new(AtomicI32::new(i32::MIN)) }
+    }
+
+    /// Accounts that do not log in by themselves, with the reason, as every instance that shares the database knows them.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn login_bars(&self) -> Result<BTreeMap<AccountName, String>, AccountError> {
+        let rows = self.database.query(&LOGIN_BARS, []).await?;
+        let mut bars = BTreeMap::new();
+        for row in &rows {
+            // A name that cannot be is no account's.
+            if let Ok(name) = AccountName::new(row.text(0)?) {
+                bars.insert(name, row.text(1)?.to_owned());
+            }
+        }
+        Ok(bars)
+    }
+
+    /// Keeps `account` from logging in by itself, on every instance.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn bar_login(&self, account: &AccountName, reason: &str) -> Result<(), AccountError> {
+        self.database.execute(&PUT_LOGIN_BAR, [account.as_str().into(), reason.into()]).await?;
+        Ok(())
+    }
+
+    /// Takes the bar of `account` away, if there is one.
+    ///
+    /// # Errors
+    /// A database error.
+    pub async fn unbar_login(&self, account: &AccountName) -> Result<(), AccountError> {
+        self.database.execute(&DELETE_LOGIN_BAR, [account.as_str().into()]).await?;
+        Ok(())
     }
 
     async fn stale(&self, account: &str, expected: i64) -> AccountError {

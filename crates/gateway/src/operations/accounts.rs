@@ -127,7 +127,7 @@ impl Parts {
                 format!("account `{name}` does not log in by itself, there is nothing to take back");
             return Err(OperationError::Input(problem));
         }
-        self.automatic.unbar(&account.name).map_err(of_account)?;
+        self.automatic.unbar(&account.name).await.map_err(of_account)?;
         info!(account = name, "automatic login may try again");
         Ok(json!({ "account": name, "automatic_login": "on" }))
     }

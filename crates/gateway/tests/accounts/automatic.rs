@@ -56,7 +56,7 @@ async fn a_wrong_seed_bars_after_two_codes_until_the_operator_says_so() {
     let house = house("2026-11-20 09:20:24").await;
     let file = house.accounts_file(&login("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"));
     house
-        .run(&[file], async |gateway| {
+        .run(std::slice::from_ref(&file), async |gateway| {
             let barred = async || gateway.account().await["automatic_login"] == "barred";
             gateway.until("the account is barred", barred).await;
             let says = gateway.account().await["automatic_login_problem"].as_str().unwrap().to_owned();
@@ -75,6 +75,27 @@ async fn a_wrong_seed_bars_after_two_codes_until_the_operator_says_so() {
 
             let (status, refusal) = gateway.send("POST", "/v1/accounts/other/unbar", "").await;
             assert_eq!(status, 404, "{refusal}");
+            let kept = std::fs::read_dir(house.data().join("login-bars")).unwrap().count();
+            assert_eq!(kept, 0, "the bar is in the database");
+        })
+        .await;
+
+    // Another instance that shares the database does not try it once more.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let settings = [
+        file,
+        ("GATEWAY_DATA_DIR", elsewhere.path().display().to_string()),
+        ("DATABASE_URL", format!("embedded:{}", house.data().join("gateway.db").display())),
+    ];
+    house
+        .run(&settings, async |gateway| {
+            gateway
+                .until("it knows of the bar", async || gateway.account().await["automatic_login"] == "barred")
+                .await;
+            let later = house.clock.now() + Duration::from_millis(2500);
+            gateway.until("it is looked at again", async || house.clock.now() > later).await;
+            assert_eq!(house.broker_json("/sim/status").await["web_logins"]["passwords"], 1);
+
             house.accounts_file(&login(&App::default().totp_seed));
             let (status, answer) = gateway.send("POST", "/v1/accounts/main/unbar", "").await;
             assert_eq!((status, &answer["data"]["automatic_login"]), (200, &"on".into()), "{answer}");
