@@ -8,12 +8,13 @@ use flate2::write::GzDecoder;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use kite_wire::api::ApiRequest;
+use kite_wire::api::{ApiRequest, RequestClass};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{is_gzip, read_whole};
 use super::error::RestError;
+use super::metrics::RestMetrics;
 use super::pace::PacePermit;
 use super::pool::Lease;
 use super::transport::send;
@@ -36,6 +37,15 @@ pub struct DumpStream {
     taken: usize,
     lease: Option<Lease>,
     _permit: PacePermit,
+    tally: Tally,
+}
+
+/// Counts the call once: as it ended, or as unreadable when whoever asked gave up before.
+struct Tally {
+    metrics: RestMetrics,
+    class: RequestClass,
+    begun: Instant,
+    told: bool,
 }
 
 /// The end of a dump that a parser reads, on a thread that may block. Made by [`DumpStream::into_reader`].
@@ -57,6 +67,32 @@ pub struct DumpFeed {
 impl DumpStream {
     pub(super) async fn begin(rest: &KiteRest, request: &ApiRequest) -> Result<Self, RestError> {
         rest.identity.check(request)?;
+        let mut tally = Tally::new(rest.metrics.clone(), request.class);
+        match Self::answered(rest, request).await {
+            Ok((body, gzip, lease, deadline, permit)) => Ok(Self {
+                body,
+                unpack: gzip.then(|| GzDecoder::new(Vec::new())),
+                packed: VecDeque::new(),
+                deadline,
+                patience: rest.config.dump_timeout,
+                limit: rest.config.max_dump,
+                taken: 0,
+                lease: Some(lease),
+                _permit: permit,
+                tally,
+            }),
+            Err(error) => {
+                tally.ended(error.outcome());
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks, and answers with a body that is a dump.
+    async fn answered(
+        rest: &KiteRest,
+        request: &ApiRequest,
+    ) -> Result<(Incoming, bool, Lease, Instant, PacePermit), RestError> {
         let patience = rest.config.dump_timeout;
         let deadline = Instant::now() + patience;
         let permit = rest.pace.acquire(request.class).await?;
@@ -78,17 +114,7 @@ impl DumpStream {
             }
             return Err(refused.err().unwrap_or(RestError::NotKite { status: head.status.as_u16() }));
         }
-        Ok(Self {
-            body,
-            unpack: gzip.then(|| GzDecoder::new(Vec::new())),
-            packed: VecDeque::new(),
-            deadline,
-            patience,
-            limit: rest.config.max_dump,
-            taken: 0,
-            lease: Some(lease),
-            _permit: permit,
-        })
+        Ok((body, gzip, lease, deadline, permit))
     }
 
     /// The next piece of CSV text, at most four million bytes; `None` after the last. A dump that breaks off ends in an
@@ -100,6 +126,16 @@ impl DumpStream {
     /// # Cancel safety
     /// Safe: nothing is lost.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RestError> {
+        let piece = self.next_uncounted().await;
+        match &piece {
+            Ok(Some(_)) => {}
+            Ok(None) => self.tally.ended("ok"),
+            Err(error) => self.tally.ended(error.outcome()),
+        }
+        piece
+    }
+
+    async fn next_uncounted(&mut self) -> Result<Option<Bytes>, RestError> {
         loop {
             if let Some(piece) = self.unpacked()? {
                 self.taken += piece.len();
@@ -161,6 +197,27 @@ impl DumpStream {
 
 fn damaged(error: &io::Error) -> RestError {
     RestError::Broken(format!("the compressed answer is damaged: {error}"))
+}
+
+// === impl Tally ===
+
+impl Tally {
+    fn new(metrics: RestMetrics, class: RequestClass) -> Self {
+        Self { metrics, class, begun: Instant::now(), told: false }
+    }
+
+    /// The first end counts: what is asked after it says nothing new.
+    fn ended(&mut self, outcome: &'static str) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.metrics.ended(self.class, outcome, self.begun.elapsed().as_secs_f64());
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.ended("unreadable");
+    }
 }
 
 // === impl DumpFeed ===

@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kite_client::{DumpStream, RestConfig, RestError};
+use kite_client::{DumpStream, RestConfig, RestError, RestMetrics};
 use kite_wire::api::GetInstruments;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::double::{Kite, Reply, http, page, refusal};
 
@@ -99,6 +100,33 @@ async fn a_dump_is_bounded_and_refusals_are_kites() {
     assert!(refused.rest().instruments().await.unwrap_err().is_token_lost());
     let error = Kite::replies([page("502 Bad Gateway")]).rest().instruments().await.unwrap_err();
     assert!(matches!(error, RestError::NotKite { status: 502 }) && error.is_retryable(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_dump_is_counted_once_by_how_it_ended() {
+    let text = text();
+    let whole = || Reply::Keep(http("200 OK", "", &text));
+    let torn = Reply::Close(http("200 OK", "", &text)[..text.len() / 2].to_vec());
+    let kite = Kite::replies([whole(), torn, page("502 Bad Gateway"), whole(), Reply::Silence]);
+    let recorder = DebuggingRecorder::new();
+    let rest = kite.rest().with_metrics(RestMetrics::register(&recorder));
+    rest.instruments().await.unwrap();
+    for _ in 0..2 {
+        rest.instruments().await.unwrap_err();
+    }
+    // Its reader saw something that is no dump.
+    drop(rest.mf_instruments_stream().await.unwrap());
+    rest.instruments().await.unwrap_err();
+    let mut counted = std::collections::BTreeMap::new();
+    for (key, _, _, value) in recorder.snapshotter().snapshot().into_vec() {
+        if let (DebugValue::Counter(count @ 1..), "kite_rest_requests_total") = (value, key.key().name()) {
+            let outcome =
+                key.key().labels().find(|label| label.key() == "outcome").unwrap().value().to_owned();
+            *counted.entry(outcome).or_insert(0) += count;
+        }
+    }
+    let expect = ["broken", "not_kite", "ok", "timeout", "unreadable"].map(|outcome| (outcome.to_owned(), 1));
+    assert_eq!(counted, expect.into_iter().collect());
 }
 
 #[tokio::test]

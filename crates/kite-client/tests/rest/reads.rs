@@ -136,6 +136,24 @@ async fn bodies_come_packed_and_in_chunks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_packed_answer_is_believed_only_with_its_checksum_and_length() {
+    let gzip = packed(format!(r#"{{"status":"success","data":{PROFILE}}}"#).as_bytes());
+    let whole = gzip.len();
+    // The text is whole in each of them; only the eight bytes at the end can tell.
+    let torn = [1, 4, 8].map(|from_end| gzip[..whole - from_end].to_vec());
+    let changed = [8, 4].map(|from_end| {
+        let mut changed = gzip.clone();
+        changed[whole - from_end] ^= 1;
+        changed
+    });
+    for body in torn.into_iter().chain(changed) {
+        let kite = Kite::replies([Reply::Keep(http("200 OK", "Content-Encoding: gzip\r\n", &body))]);
+        let error = kite.once().call(&GetProfile).await.unwrap_err();
+        assert!(matches!(error, RestError::Broken(_)) && error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_are_bounded_packed_or_not() {
     let large = format!(r#"{{"data":"{}"}}"#, "x".repeat(5000));
     let bomb = packed(large.as_bytes());
