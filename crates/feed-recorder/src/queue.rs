@@ -10,6 +10,7 @@ use market_model::{ConnectionId, InstrumentCatalog, UnixNanos};
 use tokio::sync::Notify;
 
 use crate::block::{BlockBuilder, FrameKind, Hole, HoleCause, declared_packets};
+use crate::format::RecordedAccount;
 use crate::metrics::RecorderMetrics;
 use crate::status::RecorderCounts;
 
@@ -27,6 +28,7 @@ const MOST_CATALOGS: usize = 4;
 pub(crate) enum Work {
     Block(BlockBuilder),
     Instruments { catalog: Arc<InstrumentCatalog>, ts: UnixNanos },
+    Accounts(Vec<RecordedAccount>),
 }
 
 #[derive(Debug)]
@@ -135,6 +137,28 @@ impl Queue {
             state.ready.remove(oldest);
         }
         state.ready.push_back(Work::Instruments { catalog, ts });
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Before anything of them: these accounts are recorded too.
+    pub(crate) fn accounts(&self, accounts: Vec<RecordedAccount>) {
+        let mut state = self.lock();
+        let waiting = state.ready.iter_mut().find_map(|work| match work {
+            Work::Accounts(accounts) => Some(accounts),
+            _ => None,
+        });
+        match waiting {
+            // One that waits is enough: an account may be named before its first frame.
+            Some(waiting) => {
+                waiting.retain(|known| accounts.iter().all(|account| account.name != known.name));
+                waiting.extend(accounts);
+            }
+            None => {
+                state.seal();
+                state.ready.push_back(Work::Accounts(accounts));
+            }
+        }
         drop(state);
         self.wake.notify_one();
     }

@@ -11,6 +11,7 @@ use crate::block::FrameKind;
 use crate::config::RecorderConfig;
 use crate::error::RecordingError;
 use crate::event;
+use crate::format::RecordedAccount;
 use crate::metrics::RecorderMetrics;
 use crate::queue::{Queue, Work};
 use crate::reader::{Concerned, concerned};
@@ -117,6 +118,12 @@ impl RecorderHandle {
         self.owner.0.instruments(catalog.clone(), self.clock.now());
     }
 
+    /// Says, before their first frame, that these accounts are recorded beside those known. When one of them is new, or is
+    /// simulated and was not, the next file is begun: a file names its accounts where it begins.
+    pub fn accounts(&self, accounts: Vec<RecordedAccount>) {
+        self.owner.0.accounts(accounts);
+    }
+
     /// A view for health pages, renewed with every block.
     pub fn status(&self) -> watch::Receiver<RecorderStatus> {
         self.status.clone()
@@ -219,6 +226,7 @@ impl RecorderTask {
             let result = match &work {
                 Work::Block(block) => self.writer.write_block(block, now),
                 Work::Instruments { catalog, ts } => self.writer.write_instruments(catalog, *ts),
+                Work::Accounts(accounts) => self.writer.take_accounts(accounts),
             };
             (self, work, result)
         };

@@ -90,6 +90,61 @@ async fn what_is_recorded_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_that_appears_later_is_named_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    record_with_newcomers(config(folder.path())).await;
+    let recording = Recording::open(folder.path()).unwrap();
+    assert_eq!(recording.files().len(), 5, "a file for each change, none for being told the same again");
+    let mut names: Vec<&str> = Vec::new();
+    for account in &recording.files()[4].header.accounts {
+        names.push(&account.name);
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["alpha", "later0", "later1", "later2", "later3"]);
+    let lines = lines(&recording, RecordFilter::default());
+    assert_eq!(lines.iter().filter(|line| line.contains(" alpha/")).count(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_appear_do_not_stretch_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = 60_000;
+    let most =
+        record_with_newcomers(RecorderConfig { max_total_bytes: budget, ..config(folder.path()) }).await;
+    assert!((1..=budget).contains(&most), "{most}");
+}
+
+/// Four accounts appear while 400 frames are recorded. Answers the most bytes that were on the disk.
+async fn record_with_newcomers(config: RecorderConfig) -> u64 {
+    let clock = Arc::new(ManualClock::new(START));
+    let (handle, task) = Recorder::new(config, clock.clone(), RecorderMetrics::noop()).unwrap();
+    let feed = async {
+        handle.instruments(&Arc::new(catalog()));
+        let (mut status, mut most) = (handle.status(), 0);
+        for round in 0..400u32 {
+            let at = START + Duration::from_millis(100) * round;
+            clock.set(at);
+            if round % 100 == 50 {
+                let account = |name: &str| RecordedAccount { name: name.into(), simulated: true };
+                let accounts = vec![account("alpha"), account(&format!("later{}", round / 100))];
+                // As a fleet does, that names all it has whenever it looks.
+                handle.accounts(accounts.clone());
+                handle.accounts(accounts);
+            }
+            handle.frame(&connection((round % 3) as u8), at, FrameKind::Binary, &frame(round));
+            let _ = tokio::time::timeout(Duration::from_millis(1), status.changed()).await;
+            most = most.max(status.borrow().disk_bytes);
+        }
+        drop(handle);
+        most
+    };
+    let (status, most) = tokio::join!(task.run(), feed);
+    let status = status.unwrap();
+    assert_eq!((status.counts.frames, status.counts.frames_lost), (400, 0));
+    most.max(status.disk_bytes)
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_filter_lets_through_a_time_an_account_a_connection() {
     let folder = tempfile::tempdir().unwrap();
     record(config(folder.path()), 40).await;

@@ -12,6 +12,7 @@ use crate::config::RecorderConfig;
 use crate::error::RecordingError;
 use crate::format::{
     self, BLOCK_HEAD, BlockEntry, BlockHeader, BlockKind, FILE_ENDING, FORMAT_VERSION, FileHeader,
+    RecordedAccount,
 };
 use crate::instruments;
 use crate::volume::{StoredFile, Volume, VolumeFile};
@@ -127,6 +128,18 @@ impl Writer {
         if !fresh {
             self.append(BlockKind::Instruments, &payload, Counts::at(now))?;
         }
+        Ok(())
+    }
+
+    /// These accounts are recorded too. A file that does not name them is closed.
+    pub(crate) fn take_accounts(&mut self, accounts: &[RecordedAccount]) -> Result<(), RecordingError> {
+        if accounts.iter().all(|account| self.config.accounts.contains(account)) {
+            return Ok(());
+        }
+        self.finish()?;
+        let known = &mut self.config.accounts;
+        known.retain(|known| accounts.iter().all(|account| account.name != known.name));
+        known.extend_from_slice(accounts);
         Ok(())
     }
 
