@@ -85,8 +85,8 @@ pub use rest::{
 };
 pub use secret::{AccessToken, ApiKey};
 pub use ticker::{
-    AddressFamily, ByteStream, Connect, ConnectionLimits, ConnectionPlan, ConnectionState, ConnectionStatus,
-    Endpoint, FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot, SocketConfig,
-    SubscriptionCounts, TapKind, TcpTls, TickRecycler, Ticker, TickerConfig, TickerCredentials, TickerEnd,
-    TickerHandle, TickerMetrics, TickerStatus, TickerStreams, plan_connections, roots_from_pem,
+    AddressFamily, ByteStream, Carriers, Connect, ConnectionLimits, ConnectionPlan, ConnectionState,
+    ConnectionStatus, Endpoint, FrameTap, RateCollapseAction, RateProfile, RateProfileError, RateSlot,
+    SocketConfig, SubscriptionCounts, TapKind, TcpTls, TickRecycler, Ticker, TickerConfig, TickerCredentials,
+    TickerEnd, TickerHandle, TickerMetrics, TickerStatus, TickerStreams, plan_connections, roots_from_pem,
 };

@@ -2,6 +2,7 @@
 
 mod announce;
 mod backlog;
+mod carriers;
 mod config;
 mod connect;
 mod connection;
@@ -41,6 +42,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+pub use self::carriers::Carriers;
 pub use self::config::{RateCollapseAction, TickerConfig, TickerCredentials};
 pub use self::connect::{AddressFamily, ByteStream, Connect, SocketConfig, TcpTls};
 pub use self::endpoint::Endpoint;
@@ -167,6 +169,7 @@ impl Ticker {
             profile: Mutex::default(),
             started: Instant::now(),
             resumes_after: OnceLock::new(),
+            carriers: OnceLock::new(),
             recycler: TickRecycler::default(),
             rotation_phase: (seed >> 11) as f64 / (1u64 << 53) as f64,
             metrics,
@@ -223,6 +226,15 @@ impl Ticker {
     pub fn resume_after(self, at: UnixNanos) -> Self {
         // A second call has nothing to add: the first hole contains the later one.
         let _ = self.shared.resumes_after.set(at);
+        self
+    }
+
+    /// Shares instruments with other tickers: what begins to tick here after it had ceased to tick there, with nobody
+    /// carrying it in between, is told as a [`Gap`](market_model::Gap) of those instruments.
+    #[must_use]
+    pub fn share_carriers(self, carriers: Arc<Carriers>) -> Self {
+        // Of two the first one stays: what connections have told it must be taken back there.
+        let _ = self.shared.carriers.set(carriers);
         self
     }
 

@@ -163,6 +163,10 @@ impl<L: FeedLink, Q: Quotes> Running<L, Q> {
         let plan = Arc::new(plan(&desired, &accounts, before));
         let took = started.elapsed();
         let now = Instant::now();
+        if resolve {
+            let tokens: Vec<_> = desired.wanted.iter().map(|wanted| wanted.token).collect();
+            self.control.inputs.link.follow_wishes(&tokens, at);
+        }
         let commands = self.switchboard.follow(&plan, now);
         self.tell(commands);
         if resolve {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use market_model::{DisconnectReason, FeedEvent, Gap, GapCause, RateCollapse, Silence, TokenLoss, UnixNanos};
+use market_model::{
+    DisconnectReason, FeedEvent, Gap, GapCause, RateCollapse, Silence, TokenGap, TokenLoss, UnixNanos,
+};
 use tokio::time::Instant;
 
 use crate::ticker::connection::{Connection, Shared};
@@ -191,12 +193,27 @@ impl Connection {
         self.ledger.lost(cause);
     }
 
-    /// Says which instruments tick again after a hole.
+    /// Says which instruments tick again after a hole, here or on another connection that carried them before.
     pub(crate) fn report_token_gaps(&mut self) {
-        let Some((cause, gaps)) = self.ledger.take_gaps() else {
-            return;
-        };
         let now = self.now();
+        for moved in self.ledger.take_moved() {
+            let gap = Gap {
+                connection: self.id.clone(),
+                from: moved.from,
+                to: moved.to,
+                cause: GapCause::Disconnected,
+                tokens: Some(moved.gaps.iter().map(|gap| gap.token).collect()),
+                lost_ticks: None,
+            };
+            self.outlet.control(FeedEvent::Gap(gap), now);
+            self.tell_token_gaps(GapCause::Disconnected, &moved.gaps, now);
+        }
+        if let Some((cause, gaps)) = self.ledger.take_gaps() {
+            self.tell_token_gaps(cause, &gaps, now);
+        }
+    }
+
+    fn tell_token_gaps(&mut self, cause: GapCause, gaps: &[TokenGap], now: UnixNanos) {
         for part in gaps.chunks(MOST_GAPS) {
             let connection = self.id.clone();
             self.outlet.control(FeedEvent::TokenGaps { connection, cause, gaps: part.to_vec() }, now);

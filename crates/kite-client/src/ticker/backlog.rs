@@ -87,9 +87,15 @@ impl Sum {
         held.from = held.from.min(gap.from);
         held.to = held.to.max(gap.to);
         held.lost_ticks = held.lost_ticks.zip(gap.lost_ticks).map(|(a, b)| a.saturating_add(b));
-        if held.tokens != gap.tokens {
-            held.tokens = None;
-        }
+        held.tokens = match (held.tokens.take(), gap.tokens) {
+            (Some(held), Some(more)) => {
+                let mut both: Vec<_> = held.iter().chain(&*more).copied().collect();
+                both.sort_unstable();
+                both.dedup();
+                Some(both.into())
+            }
+            _ => None,
+        };
     }
 
     /// Holes of one instrument become one hole.

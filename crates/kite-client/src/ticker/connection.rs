@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::secret::scrub;
+use crate::ticker::carriers::Carriers;
 use crate::ticker::connect::Connect;
 use crate::ticker::endpoint::TickerUrl;
 use crate::ticker::gate::TokenGate;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     /// Until when somebody else streamed this account, if anybody did.
     pub(crate) resumes_after: OnceLock<UnixNanos>,
+    /// Shared with other tickers, if with any.
+    pub(crate) carriers: OnceLock<Arc<Carriers>>,
     /// Where in the time between two rotations this account's come, from 0 to 1.
     pub(crate) rotation_phase: f64,
     pub(crate) metrics: TickerMetrics,
@@ -138,7 +141,8 @@ impl Connection {
         let before = shared.board.connection(id.index);
         Self {
             backoff: Backoff::new(config.backoff, seed),
-            ledger: SubscriptionLedger::new(config.tokens_per_command, config.silent_token_after),
+            ledger: SubscriptionLedger::new(config.tokens_per_command, config.silent_token_after)
+                .with_carriers(shared.carriers.get().cloned()),
             tries: 0,
             stood: before.connects > 0,
             told_down: false,

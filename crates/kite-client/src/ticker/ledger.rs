@@ -8,6 +8,7 @@ mod holes;
 mod wishes;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kite_wire::TickerRequest;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use self::holes::{Holes, Seen};
 use self::wishes::{Wish, Wishes};
+use crate::ticker::carriers::Carriers;
 
 /// How many subscriptions stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +58,8 @@ pub(crate) struct SubscriptionLedger {
     changes: Vec<SubscriptionChange>,
     counts: SubscriptionCounts,
     holes: Holes,
+    /// Told which instruments tick here; `None` while another ledger speaks for the connection.
+    carriers: Option<Arc<Carriers>>,
 }
 
 // === impl SubscriptionCounts ===
@@ -97,6 +101,7 @@ impl SubscriptionLedger {
             changes: Vec::new(),
             counts: SubscriptionCounts::default(),
             holes: Holes::default(),
+            carriers: None,
         }
     }
 
@@ -104,9 +109,11 @@ impl SubscriptionLedger {
     pub(crate) fn set_desired(&mut self, desired: &SubscriptionSet) {
         let mut gone = self.wanted.tokens();
         gone.retain(|token| desired.mode(*token).is_none());
+        let mut ceased = Vec::new();
         for token in gone {
             self.sent_at.remove(&token);
             if let Some(wish) = self.wanted.remove(token) {
+                ceased.extend(wish.ticks_until().map(|last| (token, last)));
                 self.count(wish.state, SubscriptionState::Removed);
                 self.changes.push(SubscriptionChange {
                     token,
@@ -116,6 +123,7 @@ impl SubscriptionLedger {
             }
             self.mark(token);
         }
+        self.cease(ceased);
         let mut wishes: Vec<_> = desired.iter().collect();
         wishes.sort_unstable_by_key(|wish| wish.token);
         for wish in wishes {
@@ -216,8 +224,11 @@ impl SubscriptionLedger {
         };
         match std::mem::replace(&mut wish.seen, Seen::At(at)) {
             Seen::At(before) => wish.habit.ticked(before, at),
-            Seen::Lost(from) => self.holes.end(token, from, at),
-            Seen::Never => {}
+            Seen::Lost(from) => {
+                self.holes.end(token, from, at);
+                Self::begin(&mut self.holes, self.carriers.as_deref(), token, None);
+            }
+            Seen::Never => Self::begin(&mut self.holes, self.carriers.as_deref(), token, Some(at)),
         }
         let asked = match wish.state {
             SubscriptionState::Live => false,

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
-use market_model::{InstrumentToken, Mode, SubscriptionState};
+use market_model::{InstrumentToken, Mode, SubscriptionState, UnixNanos};
 use rustc_hash::FxHashMap;
 
 use crate::ticker::ledger::habit::Habit;
@@ -122,6 +122,14 @@ impl Wish {
             resent: false,
             seen: Seen::Never,
             habit: Habit::default(),
+        }
+    }
+
+    /// Its last tick, when nothing is known to be missing since.
+    pub(super) const fn ticks_until(&self) -> Option<UnixNanos> {
+        match self.seen {
+            Seen::At(last) => Some(last),
+            Seen::Never | Seen::Lost(_) => None,
         }
     }
 }
