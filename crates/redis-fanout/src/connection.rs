@@ -4,18 +4,21 @@
 //! ([why](../../../docs/adr/0011-redis-wire.md)); a cluster with all its nodes through the client library, which also
 //! reads the URL.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use fred::error::ErrorKind;
 use fred::types::config::{Config, Server, ServerConfig};
 use futures_util::future::Either;
+use market_model::InstrumentToken;
 use tokio::time::timeout;
 
 use self::library::Library;
 use self::wire::Wire;
 use crate::lane::{HealthJob, PublishJob};
 use crate::last_values::LastValue;
+use crate::reader::StoredFields;
 use crate::{Keys, RedisConfig, RedisError, RedisUrl};
 
 mod answer;
@@ -191,6 +194,18 @@ impl Connection {
         }
     }
 
+    /// Reads last values, one answer for each of `tokens`. Moves the bytes itself: nothing else is under way.
+    pub(crate) async fn read_last(
+        &mut self,
+        keys: &Keys,
+        tokens: &[InstrumentToken],
+    ) -> Result<Vec<StoredFields>, RedisError> {
+        match &mut self.link {
+            Link::Wire(wire) => wire.read_last(keys, tokens).await,
+            Link::Library(library) => library.read_last(keys, tokens).await,
+        }
+    }
+
     /// Appends a record to a stream that keeps about `keep` of them.
     pub(crate) fn append(
         &mut self,
@@ -210,6 +225,12 @@ impl Connection {
             Link::Wire(wire) => Either::Left(wire.ping(self.reach)),
             Link::Library(library) => Either::Right(library.ping()),
         }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("reach", &self.reach).finish_non_exhaustive()
     }
 }
 

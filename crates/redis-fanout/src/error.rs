@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use market_model::InstrumentToken;
 use resilience::CircuitOpen;
 
 /// Why something did not reach Redis, or cannot.
@@ -47,6 +48,9 @@ pub enum RedisError {
     /// Redis answered with another error.
     #[error("redis answered with an error: {0}")]
     Reply(String),
+    /// A last value is not what this version writes.
+    #[error("the last value of instrument {0} in redis cannot be read")]
+    Unreadable(InstrumentToken),
     /// Redis failed too often of late; nothing was sent.
     #[error(transparent)]
     CircuitOpen(#[from] CircuitOpen),
@@ -96,6 +100,9 @@ impl RedisError {
                 "look at redis-cli INFO persistence, replication and CLUSTER INFO; it is tried again by itself"
             }
             Self::Reply(_) => "compare the version and the settings of redis with docs/redis.md",
+            Self::Unreadable(_) => {
+                "give all instances one version, one REDIS_NAMESPACE and one REDIS_PAYLOAD"
+            }
             Self::CircuitOpen(_) => {
                 "nothing: redis is tried again by itself; the error before this one says why"
             }
@@ -123,12 +130,13 @@ impl RedisError {
                 | Self::OutOfMemory(_)
                 | Self::Denied(_)
                 | Self::Unready(_)
+                | Self::Unreadable(_)
         )
     }
 
     /// Whether the server has refused this very command and would refuse it again.
     pub(crate) const fn is_final(&self) -> bool {
-        matches!(self, Self::Reply(_) | Self::Denied(_))
+        matches!(self, Self::Reply(_) | Self::Denied(_) | Self::Unreadable(_))
     }
 }
 

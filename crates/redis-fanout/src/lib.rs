@@ -30,6 +30,7 @@ mod lane;
 mod last_values;
 mod metrics;
 mod outcome;
+mod reader;
 mod sink;
 mod status;
 
@@ -38,5 +39,6 @@ pub use error::RedisError;
 pub use fault::{RedisFault, RedisPart};
 pub use keys::{Keys, legacy_channel};
 pub use metrics::RedisMetrics;
+pub use reader::{LastValueReader, StoredValue};
 pub use sink::{RedisSink, RedisWriter};
 pub use status::{RedisStatus, RedisStatusHandle};

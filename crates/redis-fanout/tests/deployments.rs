@@ -7,8 +7,12 @@ mod support;
 use std::process::Command;
 use std::time::Duration;
 
+use market_model::InstrumentToken;
+use redis_fanout::LastValueReader;
 use support::publisher::Publisher;
-use support::{Listener, RedisServer, client, command, free_port, health_record, status_when};
+use support::{
+    Listener, RedisServer, catalog, client, command, config, free_port, health_record, status_when,
+};
 use tick_pipeline::SnapshotSink;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +34,10 @@ async fn a_cluster_takes_batches_last_values_and_health() {
     assert_eq!(listener.next().await.0, "kg:v1:tick:NSE:NIFTY:equity");
     let (end, _) = publisher.finish().await;
     assert_eq!((end.batches, end.last_values, end.health_records, end.last_error), (1, 50, 1, None));
+    // Its values are read back, over all slots.
+    let reader = LastValueReader::new(&config(&url));
+    let tokens: Vec<InstrumentToken> = catalog(50).instruments().iter().map(|row| row.token).collect();
+    assert_eq!(reader.read(&tokens).await.unwrap().len(), 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +79,8 @@ async fn sentinels_lead_to_the_new_master() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_rights_suffice() {
-    let rights = "gateway on >secret resetchannels &kg:* ~kg:* -@all +publish +hset +pexpire +xadd +ping";
+    let rights =
+        "gateway on >secret resetchannels &kg:* ~kg:* -@all +publish +hset +pexpire +hmget +xadd +ping";
     let mut options = vec!["--user"];
     options.extend(rights.split(' '));
     let Some(server) = RedisServer::start(&options) else { return };
@@ -79,6 +88,8 @@ async fn the_documented_rights_suffice() {
     publisher.sink.health(&health_record(1)).await.unwrap();
     publisher.publish_until(|now| now.batches > 0 && now.last_values > 0 && now.health_records == 1).await;
     assert_eq!(publisher.status.now().last_error, None);
+    let reader = LastValueReader::new(&config(&server.url().replace("redis://", "redis://gateway:secret@")));
+    assert_eq!(reader.read(&[InstrumentToken(1)]).await.unwrap().len(), 1);
 
     // A channel that is not allowed is an error with a name, and no reason to reconnect.
     command::<()>(&client(&server.url()).await, &["ACL", "SETUSER", "gateway", "resetchannels"])

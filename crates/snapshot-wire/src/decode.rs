@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 mod positional;
+mod snapshot;
 
-pub use self::positional::PositionalTicks;
+pub use self::positional::{PositionalTick, PositionalTicks};
 
 /// A batch or a message of ticks.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -25,6 +25,7 @@ const OPTION: InstrumentSlot = InstrumentSlot(3);
 
 mod limits;
 mod positional;
+mod read_back;
 
 fn price(text: &str) -> Price {
     text.parse().unwrap()

@@ -2,10 +2,13 @@
 
 use std::future::Future;
 
+use market_model::InstrumentToken;
+
 use super::resp::{Commands, Reply};
 use super::wire::{Answer, Wire};
 use super::{LastWrite, Reach, Refused, job_of_message, millis};
 use crate::lane::{HealthJob, PublishJob};
+use crate::reader::{FIELDS, StoredFields};
 use crate::{Keys, RedisError};
 
 // === impl Wire ===
@@ -45,6 +48,25 @@ impl Wire {
         }
         let answer = self.send(commands);
         async move { Ok(refused(answer.await?).map(|refused| refused.of(&write_of))) }
+    }
+
+    pub(super) async fn read_last(
+        &mut self,
+        keys: &Keys,
+        tokens: &[InstrumentToken],
+    ) -> Result<Vec<StoredFields>, RedisError> {
+        let mut commands = Commands::with_capacity(tokens.len());
+        let mut key = bytes::BytesMut::new();
+        for token in tokens {
+            key.clear();
+            keys.write_last(*token, &mut key);
+            commands.begin(2 + FIELDS.len());
+            commands.word(b"HMGET");
+            commands.word(&key);
+            FIELDS.iter().for_each(|field| commands.word(field.as_bytes()));
+        }
+        let replies = self.ask_each(commands).await?;
+        replies.into_iter().map(stored_fields).collect()
     }
 
     pub(super) fn append(
@@ -136,6 +158,23 @@ fn put_last(commands: &mut Commands, key: &[u8], write: &LastWrite) {
         commands.word(b"PEXPIRE");
         commands.word(key);
         commands.number(millis(expiry));
+    }
+}
+
+/// The reply to `HMGET`.
+fn stored_fields(reply: Reply) -> Result<StoredFields, RedisError> {
+    match reply {
+        Reply::Error(text) => Err(RedisError::of_reply(&text)),
+        Reply::Array(fields) => {
+            let mut stored = StoredFields::default();
+            for (place, field) in stored.iter_mut().zip(fields) {
+                if let Reply::Text(text) = field {
+                    *place = Some(text);
+                }
+            }
+            Ok(stored)
+        }
+        _ => Err(RedisError::Reply("it answers HMGET without fields".to_owned())),
     }
 }
 

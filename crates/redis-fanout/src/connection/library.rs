@@ -16,10 +16,12 @@ use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, TcpConfig
 use fred::types::streams::{XCapKind, XCapTrim};
 use fred::types::{Builder, ClusterHash, ConnectHandle, CustomCommand, Value};
 use futures_util::future::join_all;
+use market_model::InstrumentToken;
 
 use super::answer::{command_error, connect_error, ended_error, queue_error, refused_of_each};
 use super::{LastWrite, Refused, job_of_message, millis};
 use crate::lane::{HealthJob, PublishJob};
+use crate::reader::{FIELDS, StoredFields};
 use crate::{Keys, RedisError};
 
 /// A standing connection. Dropping it ends it at once.
@@ -113,6 +115,29 @@ impl Library {
             let refused = refused_of_each(pipeline.try_all::<Value>().await, limit)?;
             Ok(refused.map(|refused| refused.of(&write_of)))
         }
+    }
+
+    pub(super) async fn read_last(
+        &self,
+        keys: &Keys,
+        tokens: &[InstrumentToken],
+    ) -> Result<Vec<StoredFields>, RedisError> {
+        let pipeline = self.client.pipeline();
+        for token in tokens {
+            let command = CustomCommand::new_static("HMGET", ClusterHash::FirstKey, false);
+            let words = std::iter::once(keys.last(*token)).chain(FIELDS.map(str::to_owned));
+            let arguments: Vec<Value> = words.map(Value::from).collect();
+            pipeline.custom::<(), Value>(command, arguments).await.map_err(queue_error)?;
+        }
+        let fields = |answer: Result<Value, _>| {
+            let answer = answer.map_err(|error| command_error(error, self.limit))?;
+            let mut stored = StoredFields::default();
+            for (place, field) in stored.iter_mut().zip(answer.into_array()) {
+                *place = field.into_bytes();
+            }
+            Ok(stored)
+        };
+        pipeline.try_all::<Value>().await.into_iter().map(fields).collect()
     }
 
     pub(super) fn append(

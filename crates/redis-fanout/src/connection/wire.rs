@@ -49,8 +49,10 @@ pub(super) struct Wire {
 pub(super) struct Answer {
     /// Which commands were refused, from 0, and what the server said.
     pub(super) refused: Vec<(usize, String)>,
-    /// The reply to the last command.
+    /// The reply to the last command, unless all are kept.
     pub(super) last: Reply,
+    /// All replies in order, when they are kept.
+    pub(super) kept: Vec<Reply>,
 }
 
 /// Commands that have not left, or not wholly.
@@ -67,6 +69,8 @@ struct Unanswered {
     commands: usize,
     replied: usize,
     refused: Vec<(usize, String)>,
+    /// The replies so far, when somebody wants all of them.
+    kept: Option<Vec<Reply>>,
     /// Until all are answered.
     done: Option<oneshot::Sender<Answer>>,
 }
@@ -99,9 +103,17 @@ impl Wire {
         &mut self,
         commands: Commands,
     ) -> impl Future<Output = Result<Answer, RedisError>> + Send + use<> {
+        self.send_and_keep(commands, None)
+    }
+
+    fn send_and_keep(
+        &mut self,
+        commands: Commands,
+        kept: Option<Vec<Reply>>,
+    ) -> impl Future<Output = Result<Answer, RedisError>> + Send + use<> {
         let (done, answer) = oneshot::channel();
         let count = commands.count();
-        let waiting = Unanswered { commands: count, replied: 0, refused: Vec::new(), done: Some(done) };
+        let waiting = Unanswered { commands: count, replied: 0, refused: Vec::new(), kept, done: Some(done) };
         self.unsent.push_back(Unsent { parts: commands.finish(), left: (0, 0), waiting: Some(waiting) });
         let limit = self.limit;
         async move {
@@ -116,6 +128,20 @@ impl Wire {
     /// Sends commands and awaits their answer, when nothing else moves the bytes.
     pub(super) async fn ask(&mut self, commands: Commands) -> Result<Answer, RedisError> {
         let answer = self.send(commands);
+        self.move_until(answer).await
+    }
+
+    /// The replies to all commands, when nothing else moves the bytes.
+    pub(super) async fn ask_each(&mut self, commands: Commands) -> Result<Vec<Reply>, RedisError> {
+        let kept = Some(Vec::with_capacity(commands.count()));
+        let answer = self.send_and_keep(commands, kept);
+        Ok(self.move_until(answer).await?.kept)
+    }
+
+    async fn move_until(
+        &mut self,
+        answer: impl Future<Output = Result<Answer, RedisError>>,
+    ) -> Result<Answer, RedisError> {
         tokio::pin!(answer);
         tokio::select! {
             biased;
@@ -264,10 +290,18 @@ impl Unanswered {
             self.refused.push((self.replied, text.clone()));
         }
         self.replied += 1;
+        let last = match &mut self.kept {
+            Some(kept) => {
+                kept.push(reply);
+                Reply::Null
+            }
+            None => reply,
+        };
         if self.replied < self.commands {
             return false;
         }
-        let answer = Answer { refused: std::mem::take(&mut self.refused), last: reply };
+        let (refused, kept) = (std::mem::take(&mut self.refused), self.kept.take().unwrap_or_default());
+        let answer = Answer { refused, last, kept };
         if let Some(done) = self.done.take() {
             // Nobody awaits what has timed out.
             let _ = done.send(answer);

@@ -15,7 +15,9 @@ use crate::positional::{NO_GREEKS, POSITIONAL_VERSION, STALE};
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionalTicks(pub TicksMessage);
 
-struct Row(TickMessage);
+/// A single [`TickMessage`] that was written by position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PositionalTick(pub TickMessage);
 
 /// Paise, or rupees where they are no whole paise.
 #[derive(Clone, Copy, Deserialize)]
@@ -40,7 +42,7 @@ impl<'de> Deserialize<'de> for PositionalTicks {
     }
 }
 
-impl<'de> Deserialize<'de> for Row {
+impl<'de> Deserialize<'de> for PositionalTick {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(RowVisitor)
     }
@@ -88,7 +90,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
             tick_total: next(&mut places)?,
             ts_publish: next(&mut places)?,
             sim: next(&mut places)?,
-            ticks: next::<Vec<Row>, _>(&mut places)?.into_iter().map(|row| row.0).collect(),
+            ticks: next::<Vec<PositionalTick>, _>(&mut places)?.into_iter().map(|row| row.0).collect(),
         };
         pass_over_the_rest(&mut places)?;
         Ok(PositionalTicks(message))
@@ -98,13 +100,13 @@ impl<'de> Visitor<'de> for MessageVisitor {
 struct RowVisitor;
 
 impl<'de> Visitor<'de> for RowVisitor {
-    type Value = Row;
+    type Value = PositionalTick;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a tick by position")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut places: A) -> Result<Row, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut places: A) -> Result<PositionalTick, A::Error> {
         let at = &mut places;
         let rupees = |price: Option<Price>| price.map(Price::rupees);
         let words = |words: &[&str], number: Option<u64>| number.map(|number| word(words, number));
@@ -144,7 +146,7 @@ impl<'de> Visitor<'de> for RowVisitor {
         pass_over_the_rest(at)?;
         let stale = tick.stale_cause.is_some();
         let ts_event = tick.exchange_timestamp.and_then(|seconds| seconds.checked_mul(1_000_000_000));
-        Ok(Row(TickMessage { stale, ts_event, ..tick }))
+        Ok(PositionalTick(TickMessage { stale, ts_event, ..tick }))
     }
 }
 
