@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use snapshot_wire::{BatchEncoder, WireFormat};
 
-use crate::chain::{ChainBody, ChainQuery};
+use crate::chain::{ChainBody, ChainQuery, tokens_of};
 use crate::error::{Refusal, Success};
 use crate::hub::batch_of;
 use crate::latest::LatestValues;
@@ -86,15 +86,18 @@ struct ExpiryBody {
     strikes: usize,
 }
 
-pub(crate) async fn underlyings(State(door): Shared) -> impl IntoResponse {
+pub(crate) async fn underlyings(State(door): Shared) -> Result<impl IntoResponse, Refusal> {
     let catalog = door.catalog();
-    let with_derivatives =
-        catalog.underlyings().iter().filter(|each| !each.chains.is_empty() || !each.futures.is_empty());
+    let with_derivatives: Vec<_> = (catalog.underlyings().iter())
+        .filter(|each| !each.chains.is_empty() || !each.futures.is_empty())
+        .collect();
+    let spots = with_derivatives.iter().filter_map(|each| Some(catalog.get(each.spot?).token)).collect();
+    let spots = door.newest(spots, &catalog).await?;
     let mut bodies: Vec<UnderlyingBody> =
-        with_derivatives.map(|each| UnderlyingBody::of(each, &catalog, &door.state.latest)).collect();
+        with_derivatives.iter().map(|each| UnderlyingBody::of(each, &catalog, &door, &spots)).collect();
     // What is streamed first: of hundreds of underlyings a household watches a few.
     bodies.sort_by(|a, b| b.live.cmp(&a.live).then_with(|| a.name.cmp(&b.name)));
-    Success(bodies)
+    Ok(Success(bodies))
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,9 +126,11 @@ pub(crate) async fn chain(
     let (catalog, now) = (door.catalog(), door.state.clock.now());
     let underlying = find_underlying(&catalog, &name)?;
     let chain = find_chain(underlying, expiry, date_in_india(now))?;
+    let tokens = tokens_of(&catalog, underlying, chain);
+    let latest = door.newest(tokens, &catalog).await?;
     Ok(Success(ChainBody::build(&ChainQuery {
         catalog: &catalog,
-        latest: &door.state.latest,
+        latest: &latest,
         underlying,
         chain,
         around: parameters.around,
@@ -145,7 +150,8 @@ pub(crate) async fn tick(
     };
     let catalog = door.catalog();
     let tokens = wish.resolve(&catalog, date_in_india(door.state.clock.now()))?;
-    let value = tokens.first().and_then(|&token| door.state.latest.get(token));
+    let latest = door.newest(tokens.clone(), &catalog).await?;
+    let value = tokens.first().and_then(|&token| latest.get(token));
     let value = value.ok_or_else(|| Refusal::no_data(format!("no tick of {symbol} has arrived yet")))?;
     let batch = batch_of(vec![value], &catalog);
     let encoded = BatchEncoder::new(WireFormat::Json).encode(&batch);
@@ -157,13 +163,16 @@ pub(crate) async fn tick(
 // === impl UnderlyingBody ===
 
 impl UnderlyingBody {
-    fn of(underlying: &Underlying, catalog: &InstrumentCatalog, latest: &LatestValues) -> Self {
+    fn of(underlying: &Underlying, catalog: &InstrumentCatalog, door: &Door, spots: &LatestValues) -> Self {
         let spot = underlying.spot.map(|slot| catalog.get(slot));
         let options =
             underlying.chains.iter().flat_map(|chain| &chain.rows).flat_map(|row| [row.call, row.put]);
         let slots = options.flatten().chain(underlying.futures.iter().copied()).chain(underlying.spot);
-        let mut live = 0;
-        latest.each(slots.map(|slot| catalog.get(slot).token), |_| live += 1);
+        // What others stream is not fetched to be counted: they have it, or will in a moment.
+        let (theirs, ours): (Vec<_>, Vec<_>) = (slots.map(|slot| catalog.get(slot).token))
+            .partition(|token| door.state.elsewhere.streams(*token));
+        let mut live = theirs.len();
+        door.state.latest.each(ours, |_| live += 1);
         Self {
             name: underlying.name.to_string(),
             exchange: underlying.exchange.to_string(),
@@ -171,7 +180,7 @@ impl UnderlyingBody {
                 instrument_token: spot.token.0,
                 exchange: spot.exchange.to_string(),
                 tradingsymbol: spot.tradingsymbol.to_string(),
-                last_price: latest.get(spot.token).map(|value| value.snapshot.tick.last_price.to_f64()),
+                last_price: spots.get(spot.token).map(|value| value.snapshot.tick.last_price.to_f64()),
             }),
             futures: underlying.futures.len(),
             expiries: underlying

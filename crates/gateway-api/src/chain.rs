@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use market_model::{
-    ExpiryChain, Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, OptionSide, Price,
-    Underlying, UnixNanos,
+    ExpiryChain, Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken, OptionSide,
+    Price, Underlying, UnixNanos,
 };
 use serde::Serialize;
 use snapshot_wire::{forward_source_word, no_greeks_word, quality_word, stale_cause_word};
@@ -100,6 +100,17 @@ pub(crate) struct ChainQuery<'a> {
     pub(crate) around: Option<usize>,
     pub(crate) sim: bool,
     pub(crate) now: UnixNanos,
+}
+
+/// Everything a chain is made from.
+pub(crate) fn tokens_of(
+    catalog: &InstrumentCatalog,
+    underlying: &Underlying,
+    chain: &ExpiryChain,
+) -> Vec<InstrumentToken> {
+    let future = chain.future.or(underlying.futures.first().copied());
+    let options = chain.rows.iter().flat_map(|row| [row.call, row.put]).flatten();
+    underlying.spot.into_iter().chain(future).chain(options).map(|slot| catalog.get(slot).token).collect()
 }
 
 // === impl ChainBody ===

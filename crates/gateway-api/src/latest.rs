@@ -57,6 +57,23 @@ impl LatestValues {
         }
     }
 
+    /// Takes over a value that is not older than the one there is.
+    pub(crate) fn put_newer(&self, value: LatestValue) {
+        let mut inner = self.lock();
+        let token = value.snapshot.token();
+        if let Some(at) = inner.index.get(&token).copied() {
+            if let Some(held) =
+                inner.values.get_mut(at as usize).filter(|held| held.ts_publish <= value.ts_publish)
+            {
+                *held = value;
+            }
+            return;
+        }
+        let next = inner.values.len() as u32;
+        inner.index.insert(token, next);
+        inner.values.push(value);
+    }
+
     /// The newest value of `token`.
     pub fn get(&self, token: InstrumentToken) -> Option<LatestValue> {
         let inner = self.lock();

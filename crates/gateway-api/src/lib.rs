@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub, serve};
+//! # use gateway_api::{ApiConfig, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, NobodyElse, StreamHub, serve};
 //! # async fn example(health: Arc<dyn HealthSource>) -> Result<(), Box<dyn std::error::Error>> {
 //! # let (_, catalog) = tokio::sync::watch::channel(Arc::new(market_model::InstrumentCatalog::default()));
 //! let metrics = ApiMetrics::noop(); // or ApiMetrics::register(&recorder)
@@ -15,7 +15,7 @@
 //! let hub = StreamHub::new(latest.clone(), metrics.stream.clone());
 //! let sink = hub.sink(); // give it to the pipeline's fan-out
 //! let state = ApiState {
-//!     latest, hub, health, catalog, metrics,
+//!     latest, hub, health, catalog, metrics, elsewhere: Arc::new(NobodyElse),
 //!     control: Arc::new(NoAccounts), operations: Arc::new(NoOperations), metrics_text: Arc::new(String::new), sim: true, clock: Arc::new(market_model::SystemClock), api_key: None,
 //! };
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
@@ -26,6 +26,7 @@
 mod answers;
 mod chain;
 mod control;
+mod elsewhere;
 mod error;
 mod events;
 mod hub;
@@ -47,6 +48,7 @@ mod fixture;
 mod tests;
 
 pub use control::{ControlError, FeedControl, NoAccounts, Renewing};
+pub use elsewhere::{Elsewhere, NobodyElse, Reading};
 pub use error::ApiError;
 pub use hub::{ApiSink, SlowPolicy, StreamHub, StreamMetrics, StreamStats};
 pub use latest::{LatestValue, LatestValues, ValueCounts};

@@ -77,6 +77,9 @@ fn operation(route: &Route, method: &str, summary: &str) -> Value {
     if route.path == "/readyz" {
         responses.insert("503".to_owned(), json!({ "description": "Not ready; `missing` says why." }));
     }
+    if route.path.starts_with("/v1/") {
+        responses.insert("503".to_owned(), failure("What it needs does not answer; the message says what."));
+    }
     let mut operation = json!({ "summary": summary, "parameters": parameters });
     if let Some(schema) = body(method, route.path) {
         operation["requestBody"] =

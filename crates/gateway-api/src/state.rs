@@ -8,6 +8,7 @@ use market_model::{Clock, InstrumentCatalog};
 use tokio::sync::watch;
 
 use crate::control::FeedControl;
+use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
 use crate::hub::StreamHub;
 use crate::latest::LatestValues;
@@ -19,6 +20,8 @@ use crate::operations::Operations;
 pub struct ApiState {
     /// The newest values.
     pub latest: Arc<LatestValues>,
+    /// Those that other instances have.
+    pub elsewhere: Arc<dyn Elsewhere>,
     /// The streams.
     pub hub: Arc<StreamHub>,
     /// What `/health` and `/readyz` say.

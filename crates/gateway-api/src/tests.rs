@@ -1,6 +1,7 @@
 //! The door over loopback, with real HTTP and WebSocket clients.
 
 mod control;
+mod elsewhere;
 mod http;
 mod operations;
 mod stream;
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Market, NOW};
 use crate::{
-    ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, ControlError, FeedControl, HealthSource,
-    LatestValues, Operation, OperationError, OperationFuture, Operations, Renewing, StreamHub, serve,
+    ApiConfig, ApiError, ApiKey, ApiMetrics, ApiSink, ApiState, ControlError, Elsewhere, FeedControl,
+    HealthSource, LatestValues, NobodyElse, Operation, OperationError, OperationFuture, Operations, Renewing,
+    StreamHub, serve,
 };
 
 /// Far longer than anything takes; reached only by a broken test.
@@ -117,11 +119,13 @@ struct Setup {
     config: ApiConfig,
     api_key: Option<ApiKey>,
     metrics: ApiMetrics,
+    elsewhere: Arc<dyn Elsewhere>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { config: ApiConfig::default(), api_key: None, metrics: ApiMetrics::noop() }
+        let elsewhere = Arc::new(NobodyElse);
+        Self { config: ApiConfig::default(), api_key: None, metrics: ApiMetrics::noop(), elsewhere }
     }
 }
 
@@ -149,6 +153,7 @@ impl Served {
         let (catalog, catalog_seen) = watch::channel(market.catalog.clone());
         let state = ApiState {
             latest,
+            elsewhere: setup.elsewhere,
             hub: hub.clone(),
             health: health.clone(),
             control: control.clone(),

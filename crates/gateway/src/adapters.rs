@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod broker;
+pub(crate) mod elsewhere;
 mod http;
 pub(crate) mod quotes;
 pub(crate) mod recorder;

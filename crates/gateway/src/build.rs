@@ -15,9 +15,9 @@ use feed_control::{
 };
 use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, LatestValues, StreamHub};
 use instrument_registry::{RefreshConfig, Refresher, RefresherParts, Registry, RegistryMetrics, SqlHistory};
-use kite_client::{TcpTls, TickerMetrics};
+use kite_client::{FrameTap, TcpTls, TickerMetrics};
 use market_model::Clock;
-use redis_fanout::RedisMetrics;
+use redis_fanout::{LastValueReader, RedisMetrics};
 use resilience::{ShutdownReport, Supervisor, SupervisorMetrics, TaskExit, TaskSpec};
 use sql_store::StoreMetrics;
 use sql_store::lease::{LeaseKeeper, SystemUptime};
@@ -31,11 +31,13 @@ pub(crate) use self::parts::restart;
 
 use self::accounts::{directory, vault};
 use self::parts::{
-    Stages, calendar, lease_config, listen, pipeline_config, serve_sink, sink_queue, spawn_recorder,
-    spawn_redis, ticker_config,
+    Stages, calendar, lease_config, listen, pipeline_config, redis_config, serve_sink, sink_queue,
+    spawn_recorder, spawn_redis, ticker_config,
 };
 use crate::adapters::broker::Broker;
+use crate::adapters::elsewhere::OtherInstances;
 use crate::adapters::quotes::NewestPrices;
+use crate::adapters::recorder::RecorderTap;
 use crate::adapters::web_login::BrokerPages;
 use crate::address::AddressWatch;
 use crate::automatic::AutomaticLogins;
@@ -158,7 +160,11 @@ impl Gateway {
                 serve_sink(sink, api_queue.clone(), api_sink_metrics.clone())
             }
         });
-        let redis = match &config.redis {
+        let redis_config = config.redis.as_ref().map(redis_config).transpose()?;
+        // What nobody keeps cannot be read back.
+        let reader = (redis_config.as_ref().filter(|redis| redis.last_values.is_some()))
+            .map(|redis| Arc::new(LastValueReader::new(redis)));
+        let redis = match redis_config {
             None => None,
             Some(redis) => {
                 let queue = fanout.add_sink("redis", sink_queue(&config));
@@ -166,7 +172,7 @@ impl Gateway {
                 let sink_metrics = SinkMetrics::register(&*telemetry.recorder, "redis");
                 let metrics = RedisMetrics::register(&*telemetry.recorder);
                 let metrics = (sink_metrics, metrics);
-                Some(spawn_redis(redis, queue, metrics, speakers.clone(), &mut supervisor, &stages)?)
+                Some(spawn_redis(redis, queue, metrics, speakers.clone(), &mut supervisor, &stages))
             }
         };
 
@@ -262,7 +268,8 @@ impl Gateway {
                 &stages,
             )?),
         };
-        let (tap, recording) = recording.unzip();
+        let (frame_recorder, recording) = recording.unzip();
+        let tap = frame_recorder.clone().map(|recorder| Arc::new(RecorderTap(recorder)) as Arc<dyn FrameTap>);
         let links = Arc::new(Links::default());
         let feed = Arc::new(FeedParts {
             ticker,
@@ -275,8 +282,9 @@ impl Gateway {
             ticker_metrics: TickerMetrics::register(&*telemetry.recorder),
             tokens: pool.board().clone(),
             held: held.clone(),
-            streamed_until,
+            streamed_until: streamed_until.clone(),
             speakers,
+            carriers: links.carriers(),
         });
         let recorder = telemetry.recorder.clone();
         let fleet = Fleet::new(FleetParts {
@@ -284,6 +292,7 @@ impl Gateway {
             pool: pool.clone(),
             links: links.clone(),
             feed,
+            recorder: frame_recorder,
             fanout,
             spawner: supervisor.spawner(),
             stage: stages.sources,
@@ -327,6 +336,15 @@ impl Gateway {
                 sync.run(stop).await;
                 TaskExit::Cancelled
             }
+        });
+
+        // Values of accounts that other instances stream are read back from Redis when somebody asks for them.
+        let elsewhere = Arc::new(OtherInstances {
+            plan: handle.report(),
+            held: held.clone(),
+            streamed_until,
+            reader,
+            clock: clock.clone(),
         });
 
         // Doors: HTTP, with a report that looks at everything above.
@@ -374,6 +392,7 @@ impl Gateway {
             control: handle,
             database: database.clone(),
             latest: latest.clone(),
+            elsewhere: elsewhere.clone(),
             health: health.clone(),
             instance,
             defaults: config.accounts.defaults.clone(),
@@ -381,6 +400,7 @@ impl Gateway {
         }));
         let state = ApiState {
             latest,
+            elsewhere,
             hub,
             health,
             control: commands.clone(),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use account_pool::{Account, Generation, TokenBoard, TokenView};
 use kite_client::{
-    AccessToken, ApiKey, ConnectionLimits, FrameTap, KiteError, Ticker, TickerConfig, TickerCredentials,
-    TickerEnd, TickerHandle, TickerMetrics, TickerStatus, TickerStreams,
+    AccessToken, ApiKey, Carriers, ConnectionLimits, FrameTap, KiteError, Ticker, TickerConfig,
+    TickerCredentials, TickerEnd, TickerHandle, TickerMetrics, TickerStatus, TickerStreams,
 };
 use kite_wire::TextMessage;
 use market_model::{Clock, Sessions, SubscriptionSet};
@@ -60,6 +60,8 @@ pub(crate) struct FeedParts {
     pub(crate) held: watch::Receiver<sql_store::lease::HeldLeases>,
     pub(crate) streamed_until: watch::Receiver<StreamedUntil>,
     pub(crate) speakers: Speakers,
+    /// Which instruments tick, whatever the account.
+    pub(crate) carriers: Arc<Carriers>,
 }
 
 // === impl AccountFeed ===
@@ -195,7 +197,8 @@ impl AccountFeed {
         let ticker = ticker
             .follow_sessions(self.sessions.clone())
             .with_rate_profile(self.rates.load())
-            .with_tap(Arc::new(tap));
+            .with_tap(Arc::new(tap))
+            .share_carriers(self.parts.carriers.clone());
         let streamed_until = self.parts.streamed_until.borrow().get(&self.name).copied();
         let ticker = match streamed_until.filter(|_| guard.fence() > 1) {
             Some(until) => ticker.resume_after(until),

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use account_pool::{Account, AccountDirectory, AccountPool, TokenState};
+use feed_recorder::RecorderHandle;
 use kite_client::ConnectionState;
 use resilience::{SpawnedTask, Spawner, StageId, TaskExit, TaskSpec};
 use tick_pipeline::{Fanout, PipelineMetrics};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::adapters::recorder::recorded;
 use crate::build::restart;
 use crate::feed::{AccountFeed, FeedParts, FeedView, usable_token};
 use crate::link::Links;
@@ -39,6 +41,8 @@ pub(crate) struct FleetParts {
     pub(crate) pool: Arc<AccountPool>,
     pub(crate) links: Arc<Links>,
     pub(crate) feed: Arc<FeedParts>,
+    /// Told of accounts before they are streamed.
+    pub(crate) recorder: Option<RecorderHandle>,
     pub(crate) fanout: Fanout,
     pub(crate) spawner: Spawner,
     pub(crate) stage: StageId,
@@ -180,6 +184,9 @@ impl Fleet {
                 self.parts.links.remove(&name);
                 self.roster.remove(&name);
             }
+        }
+        if let Some(recorder) = &self.parts.recorder {
+            recorder.accounts(recorded(wanted.iter().copied()));
         }
         for account in wanted {
             if !self.feeds.contains_key(account.name.as_str()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use feed_control::FeedLink;
-use kite_client::{FrameTap, TapKind};
+use kite_client::{Carriers, FrameTap, TapKind};
 use market_model::{ConnectionId, FeedEvent, InstrumentToken, SubscriptionSet, SubscriptionState, UnixNanos};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
@@ -13,6 +13,8 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     accounts: Mutex<BTreeMap<Arc<str>, Arc<Link>>>,
+    /// Which instruments tick, whatever the account.
+    carriers: Arc<Carriers>,
 }
 
 /// One account's.
@@ -43,6 +45,11 @@ impl Links {
         }
     }
 
+    /// What the tickers share.
+    pub(crate) fn carriers(&self) -> Arc<Carriers> {
+        self.carriers.clone()
+    }
+
     /// Forgets an account that is no more.
     pub(crate) fn remove(&self, account: &str) {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
@@ -56,6 +63,10 @@ impl FeedLink for Links {
             *held = desired;
             differs
         });
+    }
+
+    fn follow_wishes(&self, tokens: &[InstrumentToken], at: UnixNanos) {
+        self.carriers.want(tokens.iter().copied(), at);
     }
 
     fn state(&self, account: &str, token: InstrumentToken) -> Option<SubscriptionState> {

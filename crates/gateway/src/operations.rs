@@ -10,7 +10,8 @@ use std::sync::Arc;
 use account_pool::{AccountDefaults, AccountDirectory, AccountError, AccountPool};
 use feed_control::ControlHandle;
 use gateway_api::{
-    ControlError, FeedControl, LatestValues, Operation, OperationError, OperationFuture, Operations,
+    ControlError, Elsewhere, FeedControl, LatestValues, Operation, OperationError, OperationFuture,
+    Operations,
 };
 use instrument_registry::{Registry, RegistryError, SqlHistory};
 use market_model::Clock;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) control: ControlHandle,
     pub(crate) database: Database,
     pub(crate) latest: Arc<LatestValues>,
+    pub(crate) elsewhere: Arc<dyn Elsewhere>,
     pub(crate) health: Arc<Health>,
     pub(crate) instance: Arc<str>,
     pub(crate) defaults: AccountDefaults,
@@ -79,7 +81,7 @@ impl Parts {
             Operation::SearchInstruments { words, limit } => Ok(self.search(&words, limit)),
             Operation::Instrument { symbol, as_of } => self.instrument(&symbol, as_of.as_deref()).await,
             Operation::Strikes { underlying, expiry, around } => {
-                self.strikes(&underlying, expiry.as_deref(), around)
+                self.strikes(&underlying, expiry.as_deref(), around).await
             }
             Operation::InstrumentChanges => Ok(self.instrument_changes()),
             Operation::RefreshInstruments => self.refresh_instruments().await,

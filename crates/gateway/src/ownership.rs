@@ -44,6 +44,11 @@ pub(crate) enum Undelivered<E> {
     Sink(E),
 }
 
+/// The account that a source speaks for; what follows it counts leases and runs.
+pub(crate) fn account_of(source: &str) -> &str {
+    source.split_once('~').map_or(source, |(account, _)| account)
+}
+
 // === impl Tenure ===
 
 impl Tenure {

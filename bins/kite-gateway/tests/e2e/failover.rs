@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use kite_sim::{App, Fault, FaultPlan, LoadConfig, SimConfig};
 use serde_json::Value;
 
-use crate::process::{Gateway, until};
+use crate::instances::events;
+use crate::process::{Gateway, PATIENCE, until};
 use crate::sim::Sim;
 
 /// Instruments, beside those that are always listed.
@@ -78,6 +79,7 @@ fn the_instruments_of_a_lost_token_tick_elsewhere() {
     let wanted: usize = before.values().map(BTreeSet::len).sum();
     assert_eq!(plan["data"]["wanted"].as_u64().unwrap(), wanted as u64);
 
+    let seen = events(&gateway);
     let died = Instant::now();
     sim.faults.add(FaultPlan::new(Fault::ExpireToken).api_key("load02")).unwrap();
     let lost = before["load02"].clone();
@@ -98,6 +100,27 @@ fn the_instruments_of_a_lost_token_tick_elsewhere() {
     );
     assert_eq!(moved, lost.len(), "what was not lost moved too");
     assert!(ticking < FAILOVER, "{ticking:?}");
+    // Every instrument that moved has its hole, told by the account that carries it now; no other has one.
+    let (mut holes, mut each) = (BTreeSet::new(), BTreeSet::new());
+    while holes.len() < lost.len() || each.len() < lost.len() {
+        let told = format!("{} and {} of {} holes", holes.len(), each.len(), lost.len());
+        let event = seen.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("only {told} are told"));
+        if event["account"] == "a2" {
+            continue;
+        }
+        let token = |token: &Value| token.as_u64().unwrap() as u32;
+        let is_hole = |hole: &Value| hole["from"].as_i64().unwrap() < hole["to"].as_i64().unwrap();
+        if event["type"] == "gap" {
+            assert!(is_hole(&event), "{event}");
+            holes.extend(event["instrument_tokens"].as_array().unwrap().iter().map(token));
+        }
+        if event["type"] == "token_gaps" {
+            let gaps = event["gaps"].as_array().unwrap();
+            assert!(gaps.iter().all(is_hole), "{event}");
+            each.extend(gaps.iter().map(|gap| token(&gap["instrument_token"])));
+        }
+    }
+    assert_eq!((&holes, &each), (&lost, &lost));
     let report = gateway.json("/v1/plan");
     assert_eq!(report["data"]["refused"], 0, "{report}");
 

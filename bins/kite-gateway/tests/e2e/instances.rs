@@ -24,11 +24,11 @@ struct Heard {
 }
 
 /// Everything around two gateways.
-struct Stage {
+pub(crate) struct Stage {
     runtime: tokio::runtime::Runtime,
     postgres: &'static PostgresServer,
     database: String,
-    redis: Redis,
+    pub(crate) redis: Redis,
     sim: Sim,
     accounts: tempfile::NamedTempFile,
     heard: Receiver<Heard>,
@@ -39,7 +39,7 @@ struct Stage {
 
 impl Stage {
     /// `None` where Postgres or Redis are missing.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let server = tool("KITE_TEST_REDIS_SERVER")?;
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let postgres = runtime.block_on(testing::server())?;
@@ -62,12 +62,17 @@ impl Stage {
         Some(Self { runtime, postgres, database, redis, sim, accounts, heard, all: Vec::new() })
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.postgres.url(&self.database)
     }
 
-    fn gateway(&self, name: &str, database: &str) -> Gateway {
+    pub(crate) fn gateway(&self, name: &str, database: &str) -> Gateway {
+        self.gateway_as("feed,api", name, database)
+    }
+
+    pub(crate) fn gateway_as(&self, roles: &str, name: &str, database: &str) -> Gateway {
         Gateway::start(&[
+            ("GATEWAY_ROLES", roles),
             ("GATEWAY_INSTANCE", name),
             ("DATABASE_URL", database),
             ("REDIS_URL", &format!("redis://127.0.0.1:{}", self.redis.port)),
@@ -131,7 +136,7 @@ impl Stage {
         count
     }
 
-    fn each_key_has_one(&self) -> bool {
+    pub(crate) fn each_key_has_one(&self) -> bool {
         let expected = [("load01".to_owned(), 1), ("load02".to_owned(), 1)];
         self.connections() == BTreeMap::from(expected)
     }
@@ -159,7 +164,7 @@ fn subscribe(redis: &Redis) -> Receiver<Heard> {
     heard
 }
 
-fn streams(gateway: &Gateway, account: &str) -> bool {
+pub(crate) fn streams(gateway: &Gateway, account: &str) -> bool {
     let health = gateway.json("/health");
     let accounts = health["accounts"].as_array().unwrap();
     accounts.iter().any(|row| row["name"] == account && row["streamed_here"] == true)
@@ -170,8 +175,8 @@ fn share(gateway: &Gateway) -> &'static str {
     if streams(gateway, "a1") { "a1" } else { "a2" }
 }
 
-/// Health records of one event stream, as their type.
-fn events(gateway: &Gateway) -> Receiver<Value> {
+/// What one event stream says beside ticks.
+pub(crate) fn events(gateway: &Gateway) -> Receiver<Value> {
     let mut socket = TcpStream::connect(gateway.addr).unwrap();
     write!(socket, "GET /v1/events?symbols=NSE:INFY HTTP/1.0\r\nHost: {}\r\n\r\n", gateway.addr).unwrap();
     let (send, events) = channel();
@@ -187,7 +192,7 @@ fn events(gateway: &Gateway) -> Receiver<Value> {
     events
 }
 
-fn both_share(one: &Gateway, other: &Gateway) {
+pub(crate) fn both_share(one: &Gateway, other: &Gateway) {
     until("both instances stream an account", || {
         ["a1", "a2"].iter().all(|account| streams(one, account) != streams(other, account))
             && ["a1", "a2"].iter().any(|account| streams(one, account))

@@ -4,6 +4,8 @@
 
 mod clients;
 mod consumer;
+mod deployments;
+mod elsewhere;
 mod failover;
 mod fake_kite;
 mod faults;

@@ -10,7 +10,7 @@ use crate::process::{Gateway, PATIENCE, Program, tool, until};
 /// A redis-server of the test's own.
 pub(crate) struct Redis {
     pub(crate) port: u16,
-    _server: Program,
+    server: Program,
     _folder: tempfile::TempDir,
 }
 
@@ -19,7 +19,7 @@ impl Redis {
         Self::start_with(server, port, &[])
     }
 
-    fn start_with(server: &Path, port: u16, options: &[&str]) -> Self {
+    pub(crate) fn start_with(server: &Path, port: u16, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut program = Program::start(
             Command::new(server)
@@ -29,7 +29,30 @@ impl Redis {
                 .stderr(Stdio::null()),
         );
         program.line_with("Ready to accept connections");
-        Self { port, _server: program, _folder: folder }
+        Self { port, server: program, _folder: folder }
+    }
+
+    /// A sentinel with the settings `conf`.
+    pub(crate) fn sentinel(server: &Path, port: u16, conf: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, conf).unwrap();
+        let mut program = Program::start(
+            Command::new(server)
+                .arg(&file)
+                .args(["--port", &port.to_string(), "--sentinel"])
+                .stderr(Stdio::null()),
+        );
+        program.line_with("Sentinel ID is");
+        Self { port, server: program, _folder: folder }
+    }
+
+    pub(crate) fn kill(&self) {
+        self.signal("KILL");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.server.signal(name);
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gateway_api::{
-    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations, StreamHub,
-    serve,
+    ApiConfig, ApiKey, ApiMetrics, ApiState, HealthSource, LatestValues, NoAccounts, NoOperations,
+    NobodyElse, StreamHub, serve,
 };
 use market_model::{Clock, ConnectionId, FeedEvent, Gap, GapCause, SystemClock};
 use serde_json::{Value, json};
@@ -73,6 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = CancellationToken::new();
     let state = ApiState {
         latest,
+        elsewhere: Arc::new(NobodyElse),
         hub,
         health: health.clone(),
         control: Arc::new(NoAccounts),

@@ -40,17 +40,23 @@ pub(crate) fn make(
     clock: Arc<dyn Clock>,
     metrics: RecorderMetrics,
 ) -> Result<(RecorderHandle, RecorderTask), RecordingError> {
-    let recorded = accounts
-        .iter()
-        .map(|account| RecordedAccount { name: account.name.as_str().into(), simulated: account.simulated });
     let config = RecorderConfig {
-        accounts: recorded.collect(),
+        accounts: recorded(accounts),
         writer: concat!("kite-gateway ", env!("CARGO_PKG_VERSION")).into(),
         max_total_bytes: config.max_bytes,
         max_age: Some(config.max_age),
         ..RecorderConfig::new(&config.folder)
     };
     Recorder::new(config, clock, metrics)
+}
+
+/// The accounts as a recording names them.
+pub(crate) fn recorded<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> Vec<RecordedAccount> {
+    let name = |account: &Account| RecordedAccount {
+        name: account.name.as_str().into(),
+        simulated: account.simulated,
+    };
+    accounts.into_iter().map(name).collect()
 }
 
 /// Writes until every tap is gone.

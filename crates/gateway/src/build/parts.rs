@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use account_pool::Account;
 use exchange_calendar::Calendar;
-use feed_recorder::{RecorderMetrics, RecorderStatus};
-use kite_client::{FrameTap, RateCollapseAction, SocketConfig, TickerConfig};
+use feed_recorder::{RecorderHandle, RecorderMetrics, RecorderStatus};
+use kite_client::{RateCollapseAction, SocketConfig, TickerConfig};
 use market_model::Clock;
 use redis_fanout::{LastValuesConfig, RedisMetrics, RedisSink};
 use resilience::{BackoffConfig, RestartPolicy, Stage, StageId, Supervisor, TaskExit, TaskSpec};
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::adapters::recorder::{self, RecorderTap};
+use crate::adapters::recorder;
 use crate::catalog::CatalogBoard;
 use crate::config::{Config, RecordConfig, RedisConfig};
 use crate::error::StartError;
@@ -48,8 +48,8 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, StartErro
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-/// What a recorder leaves behind for the others: the tap, and how it stands.
-pub(super) type Recording = (Arc<dyn FrameTap>, watch::Receiver<RecorderStatus>);
+/// What a recorder leaves behind for the others: its feeding end, and how it stands.
+pub(super) type Recording = (RecorderHandle, watch::Receiver<RecorderStatus>);
 
 /// The writer ends when the last tap is gone, which is when the feeds have ended.
 pub(super) fn spawn_recorder(
@@ -69,18 +69,10 @@ pub(super) fn spawn_recorder(
     supervisor.spawn_once(TaskSpec::optional("recorder/instruments", stages.sources), |stop| {
         recorder::record_catalogs(catalog_recorder, catalogs, stop)
     });
-    Ok((Arc::new(RecorderTap(handle)), status))
+    Ok((handle, status))
 }
 
-/// Sink and writer are one task: when either panics, both are made anew on the same queue.
-pub(super) fn spawn_redis(
-    config: &RedisConfig,
-    queue: SinkQueue,
-    (sink_metrics, metrics): (SinkMetrics, RedisMetrics),
-    speakers: Speakers,
-    supervisor: &mut Supervisor,
-    stages: &Stages,
-) -> Result<Arc<RedisView>, StartError> {
+pub(super) fn redis_config(config: &RedisConfig) -> Result<redis_fanout::RedisConfig, StartError> {
     let mut wanted = redis_fanout::RedisConfig::new(config.url.expose().parse()?);
     wanted.namespace.clone_from(&config.namespace);
     wanted.connections = config.pool;
@@ -88,6 +80,18 @@ pub(super) fn spawn_redis(
     wanted.last_values =
         config.last_values_every.map(|interval| LastValuesConfig { interval, ..LastValuesConfig::default() });
     wanted.format = config.format;
+    Ok(wanted)
+}
+
+/// Sink and writer are one task: when either panics, both are made anew on the same queue.
+pub(super) fn spawn_redis(
+    wanted: redis_fanout::RedisConfig,
+    queue: SinkQueue,
+    (sink_metrics, metrics): (SinkMetrics, RedisMetrics),
+    speakers: Speakers,
+    supervisor: &mut Supervisor,
+    stages: &Stages,
+) -> Arc<RedisView> {
     let view = Arc::new(RedisView::default());
     let shown = view.clone();
     supervisor.spawn(TaskSpec::optional("sink/redis", stages.sinks), restart(), move |_| {
@@ -97,7 +101,7 @@ pub(super) fn spawn_redis(
         let serve = serve_sink(sink, queue.clone(), sink_metrics.clone());
         async move { tokio::join!(serve, writer.run()).0 }
     });
-    Ok(view)
+    view
 }
 
 pub(super) async fn serve_sink<S: SnapshotSink>(sink: S, queue: SinkQueue, metrics: SinkMetrics) -> TaskExit {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use gateway_api::OperationError;
 use instrument_registry::{DiffReport, Group, InstrumentHistory, Listing};
 use jiff::civil::Date;
-use market_model::{Clock, Exchange, Instrument, InstrumentKind, InstrumentToken, UnixNanos};
+use market_model::{
+    Clock, Exchange, Instrument, InstrumentCatalog, InstrumentKind, InstrumentToken, Price, UnixNanos,
+};
 use serde_json::{Value, json};
 
 use super::{Parts, of_registry};
@@ -64,7 +66,7 @@ impl Parts {
         Ok(shown)
     }
 
-    pub(super) fn strikes(
+    pub(super) async fn strikes(
         &self,
         name: &str,
         expiry: Option<&str>,
@@ -89,9 +91,8 @@ impl Parts {
         })?;
         let catalog = listing.catalog();
         let underlying = catalog.underlying(id);
-        let price = underlying.spot.iter().chain(&underlying.futures).find_map(|slot| {
-            self.latest.get(catalog.get(*slot).token).map(|value| value.snapshot.tick.last_price)
-        });
+        let carriers = underlying.spot.iter().chain(&underlying.futures);
+        let price = self.price_of(carriers.map(|slot| catalog.get(*slot).token).collect(), catalog).await?;
         let ladder =
             price.and_then(|price| listing.around(id, expiry, price, around.unwrap_or(MOST_STRIKES)));
         let rows = match (&ladder, around) {
@@ -117,6 +118,22 @@ impl Parts {
             "at_the_money": ladder.map(|ladder| ladder.rows[ladder.at_the_money].strike.to_f64()),
             "strikes": shown.collect::<Vec<_>>(),
         }))
+    }
+
+    /// The newest price of the first of `tokens` that has one, whoever streams it.
+    async fn price_of(
+        &self,
+        tokens: Vec<InstrumentToken>,
+        catalog: &Arc<InstrumentCatalog>,
+    ) -> Result<Option<Price>, OperationError> {
+        let others = tokens.iter().copied().filter(|token| self.elsewhere.streams(*token)).collect();
+        let theirs =
+            self.elsewhere.read(others, catalog.clone()).await.map_err(OperationError::Unavailable)?;
+        let newest = |token| {
+            let mut values = theirs.iter().filter(|value| value.snapshot.token() == token);
+            values.next().cloned().or_else(|| self.latest.get(token))
+        };
+        Ok(tokens.into_iter().find_map(newest).map(|value| value.snapshot.tick.last_price))
     }
 
     pub(super) fn instrument_changes(&self) -> Value {
