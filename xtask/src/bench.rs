@@ -8,7 +8,7 @@ use crate::process::{Outcome, cargo, root, run};
 const STAGES: [&str; 5] = ["decode", "encode", "socket", "redis", "pipeline"];
 
 /// Modes of `bench/load`, which runs the shipped programs.
-const MODES: [&str; 5] = ["steady", "market", "market-positional", "overload", "soak"];
+const MODES: [&str; 6] = ["steady", "market", "market-positional", "accounts", "overload", "soak"];
 
 /// Runs a benchmark by the name of its package, its stage or its mode; `compare` prints how two results differ.
 pub(crate) fn bench(name: &str, arguments: &[&str]) -> Outcome {

@@ -21,7 +21,7 @@ cargo xtask <chore>
   test --only STEP one step of it: fmt | tidy | clippy | deny | doc | tests
   docs             write the generated pages in docs/ anew
   bench NAME       a race against other crates and the physical limit: decode | encode | socket | redis | pipeline
-                   (--json FILE), greeks; the shipped programs under load: steady | market | overload | soak
+                   (--json FILE), greeks; the shipped programs under load: steady | market | accounts | overload | soak
   bench compare BEFORE.json AFTER.json
                    how two results differ
   coverage         lines of each crate that the tests run; with --files each file's
