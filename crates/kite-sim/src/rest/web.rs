@@ -19,13 +19,7 @@ pub(super) async fn login(State(shared): State<Arc<Shared>>, request: Request) -
     let fields = form(request).await?;
     let (user_id, password) = (required(&fields, "user_id")?, required(&fields, "password")?);
     let request_id = shared.web_logins().password(user_id, password).map_err(refused)?;
-    Ok(success(json!({
-        "user_id": user_id,
-        "request_id": request_id,
-        "twofa_type": "totp",
-        "twofa_types": ["totp"],
-        "twofa_status": "active",
-    })))
+    Ok(success(json!({ "user_id": user_id, "request_id": request_id, "twofa_type": "totp" })))
 }
 
 /// The code; the answer brings the cookie of the session.
