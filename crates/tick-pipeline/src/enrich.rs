@@ -81,6 +81,8 @@ pub struct Enricher {
     anchors: Vec<u32>,
     moved_anchors: Vec<u32>,
     last_vouched: Option<Instant>,
+    /// Twice the number of refreshes.
+    round: u32,
     stale: usize,
     conflated: u64,
     ticks_pending: u64,
@@ -110,6 +112,7 @@ impl Enricher {
             anchors: Vec::new(),
             moved_anchors: Vec::new(),
             last_vouched: None,
+            round: 0,
             stale: 0,
             conflated: 0,
             ticks_pending: 0,
@@ -124,14 +127,14 @@ impl Enricher {
     /// forgotten, and every chain is computed anew at the next refresh.
     pub fn set_market(&mut self, market: Market) {
         let mut old = std::mem::replace(self, Self::new(self.config.clone(), market));
-        self.conflated = old.conflated;
+        (self.conflated, self.round) = (old.conflated, old.round);
         for (before, value) in old.live.into_iter().zip(old.values) {
             let Some(slot) = self.market.catalog().slot(value.tick.token) else {
                 continue;
             };
             let at = self.admit(slot, &value.tick, before.ts_recv, before.connection);
             self.values[at].greeks = value.greeks;
-            self.live[at].shown = before.shown;
+            (self.live[at].shown, self.live[at].shown_in) = (before.shown, before.shown_in);
             self.live[at].forward_stale = before.forward_stale;
             self.live[at].leg_stale = before.leg_stale;
             if let Some(from) = old.chains.get_mut(before.chain as usize)
@@ -251,6 +254,7 @@ impl Enricher {
     /// time that expiry is counted from.
     pub fn refresh(&mut self, now: Instant, wall: UnixNanos) -> Refreshed {
         let interval = self.config.refresh_interval;
+        self.round = self.round.wrapping_add(2);
         let all = self.last_vouched.is_none_or(|last| now.saturating_duration_since(last) >= interval);
         if all {
             self.last_vouched = Some(now);
@@ -275,6 +279,7 @@ impl Enricher {
             let (live, value) = (&mut self.live[at as usize], &self.values[at as usize]);
             if let Some(cause) = live.pending.take() {
                 live.shown = Shown::of(&value.greeks);
+                live.shown_in = self.round.wrapping_add(u32::from(cause == SnapshotCause::Tick));
                 each(live.snapshot(value, cause));
                 live.tick_count = 0;
             }
@@ -338,6 +343,7 @@ impl Enricher {
             chain: local,
             moved: false,
             shown: Shown::of(&greeks),
+            shown_in: self.round,
             listed: false,
             stale: None,
             forward_stale: false,
@@ -358,7 +364,7 @@ impl Enricher {
         let at = self.chains.len();
         chains.push(at as u32);
         self.turns.push_back(at as u32);
-        self.chains.push(Chain::new(self.market.catalog(), underlying, position));
+        self.chains.push(Chain::new(self.market.catalog(), underlying, position, self.round));
         at
     }
 

@@ -7,6 +7,7 @@ use market_model::{
 };
 use option_greeks::ParityQuote;
 
+use super::config::EnrichmentConfig;
 use super::forward::{Forward, ForwardChoice, Offer};
 use super::quote::{Quote, SpreadRule};
 use crate::snapshot::{NoGreeks, Quality};
@@ -27,6 +28,7 @@ pub(super) struct Chain {
     pub(super) strikes: Vec<f64>,
     rows: Vec<Row>,
     row_dirty: Vec<bool>,
+    computed: Vec<Computed>,
     pub(super) dirty_rows: Vec<u32>,
     /// Whether the chain is on the list of those to look at.
     pub(super) queued: bool,
@@ -36,6 +38,8 @@ pub(super) struct Chain {
     pub(super) basis: Option<Result<Basis, NoGreeks>>,
     /// When all its options were last looked through for Greeks worth publishing.
     pub(super) looked_at: Option<Instant>,
+    /// The round in which that was.
+    pub(super) turn: u32,
     pub(super) marked_stale: bool,
     /// Options whose Greeks have moved since they were published; looked at when the chain has its turn.
     pub(super) unsaid: Vec<u32>,
@@ -46,6 +50,14 @@ pub(super) struct Chain {
 pub(super) struct Basis {
     pub(super) forward: Forward,
     pub(super) t_years: f64,
+}
+
+/// What a row was last computed on, and in which round.
+#[derive(Debug, Clone, Copy)]
+struct Computed {
+    /// NaN without a forward.
+    forward: f64,
+    round: u32,
 }
 
 /// The forward that this worker's own quotes imply.
@@ -121,7 +133,8 @@ impl Leg {
 // === impl Chain ===
 
 impl Chain {
-    pub(super) fn new(catalog: &InstrumentCatalog, id: UnderlyingId, position: usize) -> Self {
+    /// One that begins in `round`.
+    pub(super) fn new(catalog: &InstrumentCatalog, id: UnderlyingId, position: usize, round: u32) -> Self {
         let underlying = catalog.underlying(id);
         let chain = &underlying.chains[position];
         let rows = chain.rows.len();
@@ -134,12 +147,14 @@ impl Chain {
             strikes: chain.rows.iter().map(|row| row.strike.to_f64()).collect(),
             rows: vec![Row::NONE; rows],
             row_dirty: vec![false; rows],
+            computed: vec![Computed { forward: f64::NAN, round }; rows],
             dirty_rows: Vec::with_capacity(rows),
             queued: false,
             choice: ForwardChoice::default(),
             parity: Parity { dirty: true, ..Parity::default() },
             basis: None,
             looked_at: None,
+            turn: round,
             marked_stale: false,
             unsaid: Vec::with_capacity(2 * rows),
         }
@@ -183,6 +198,45 @@ impl Chain {
     pub(super) fn clear_dirty(&mut self) {
         for row in self.dirty_rows.drain(..) {
             self.row_dirty[row as usize] = false;
+        }
+    }
+
+    /// Whether the whole chain is to be computed anew: the forward is of another source, or time has passed.
+    pub(super) fn is_out_of_date(&self, basis: &Result<Basis, NoGreeks>, config: &EnrichmentConfig) -> bool {
+        let (Some(Ok(before)), Ok(basis)) = (&self.basis, basis) else {
+            return false;
+        };
+        basis.forward.source != before.forward.source
+            || before.t_years - basis.t_years > config.refresh_time_step * basis.t_years
+    }
+
+    /// Adds to `rows` those that are not in it because they ticked: all, or those that were not computed since the
+    /// last turn and whose forward has moved enough.
+    pub(super) fn add_moved_rows(
+        &self,
+        all: bool,
+        basis: &Result<Basis, NoGreeks>,
+        config: &EnrichmentConfig,
+        rows: &mut Vec<u32>,
+    ) {
+        let has_moved = |computed: &Computed| match basis {
+            Ok(basis) if !is_after(computed.round, self.turn) => {
+                let moved = (basis.forward.value - computed.forward).abs();
+                computed.forward.is_nan() || moved > config.refresh_forward_move * computed.forward
+            }
+            _ => false,
+        };
+        let moved = (0..self.strikes.len()).filter(|row| {
+            (all || has_moved(&self.computed[*row])) && !self.row_dirty[*row] && self.has_live(*row)
+        });
+        rows.extend(moved.map(|row| row as u32));
+    }
+
+    /// Notes what `rows` are computed on.
+    pub(super) fn note_computed(&mut self, rows: &[u32], basis: &Result<Basis, NoGreeks>, round: u32) {
+        let forward = basis.map_or(f64::NAN, |basis| basis.forward.value);
+        for row in rows {
+            self.computed[*row as usize] = Computed { forward, round };
         }
     }
 
@@ -256,6 +310,11 @@ impl Chain {
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(row, _)| row)
     }
+}
+
+/// Whether one count of rounds is later than another. They begin again after some weeks.
+pub(super) const fn is_after(round: u32, other: u32) -> bool {
+    round.wrapping_sub(other).cast_signed() > 0
 }
 
 /// The future that ends with the chain. A commodity option is written on the future itself and ends days before it,

@@ -22,7 +22,8 @@ pub struct EnrichmentConfig {
     pub parity_max_error: f64,
     /// When one forward source replaces another.
     pub hysteresis: ForwardHysteresis,
-    /// A whole chain is recomputed, and options that did not tick are published for it, at most this often.
+    /// A chain is looked through, and options that were not published since the last time are published for their
+    /// forward, at most this often.
     pub refresh_interval: Duration,
     /// How many strikes of such chains are looked through at once, so that ticks never wait for a whole market; the
     /// other chains follow in the next polls, each in its turn. One chain is always looked through.
@@ -50,8 +51,9 @@ impl Default for EnrichmentConfig {
             // 12 points of NIFTY: more would move at-the-money volatility by more than the quote's own spread.
             parity_max_error: 5e-4,
             hysteresis: ForwardHysteresis::default(),
-            refresh_interval: Duration::from_millis(250),
-            // Some tenths of a millisecond of work; at a poll each 5 ms enough for 50,000 strikes an interval.
+            // The broker sends an instrument at most twice a second: Greeks are as fresh as the price beside them.
+            refresh_interval: Duration::from_millis(500),
+            // Some tenths of a millisecond of work; at a poll each 5 ms enough for 100,000 strikes an interval.
             refresh_strikes: 1000,
             // A bit more than a point of NIFTY, which it moves about once a second: the delta of an option changes in
             // the third decimal at most.
@@ -60,7 +62,7 @@ impl Default for EnrichmentConfig {
             refresh_iv_move: 5e-4,
             // One part in 500 of the time is one part in 1000 of the volatility.
             refresh_time_step: 2e-3,
-            // Owners vouch every refresh interval; twenty missed rounds mean the owner is gone.
+            // Owners vouch every refresh interval; ten missed rounds mean the owner is gone.
             shared_max_age: Duration::from_secs(5),
         }
     }

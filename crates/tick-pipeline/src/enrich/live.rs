@@ -6,6 +6,7 @@ use market_model::{
 };
 
 use super::EnrichmentConfig;
+use super::chain::is_after;
 use crate::snapshot::{ForwardSource, GreeksState, NoGreeks, Snapshot, SnapshotCause, StaleCause};
 
 /// Position of a feed connection in the pipeline's own list.
@@ -29,6 +30,8 @@ pub(super) struct Live {
     pub(super) leg_stale: bool,
     /// The Greeks it was last published with.
     pub(super) shown: Shown,
+    /// The round in which that was; one more when it ticked, which is after the round's turns.
+    pub(super) shown_in: u32,
     /// Whether its chain remembers it as one whose Greeks have moved.
     pub(super) listed: bool,
     /// Why it waits to be published.
@@ -68,6 +71,11 @@ pub(super) enum Role {
 // === impl Live ===
 
 impl Live {
+    /// Whether it was published since the turns of round `turn`, other than by them.
+    pub(super) const fn was_shown_after(&self, turn: u32) -> bool {
+        is_after(self.shown_in, turn)
+    }
+
     /// Whether the Greeks differ from those last published by enough to publish them without a tick.
     pub(super) fn greeks_moved(&self, greeks: &GreeksState, config: &EnrichmentConfig) -> bool {
         match (greeks, self.shown) {

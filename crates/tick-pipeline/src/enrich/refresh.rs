@@ -5,7 +5,7 @@ use std::time::Instant;
 use market_model::{InstrumentSlot, UnixNanos};
 use option_greeks::implied_forward;
 
-use super::chain::{Basis, NONE};
+use super::chain::{Basis, Chain, NONE};
 use super::forward::Offer;
 use super::solve::Targets;
 use super::{Enricher, Refreshed};
@@ -16,10 +16,10 @@ use crate::snapshot::{GreeksState, NoGreeks, SnapshotCause};
 
 impl Enricher {
     /// Looks through the chains that were looked through longest ago, as many as are due and the budget allows. Those
-    /// that are due a moment later come along, so that they share a wake-up.
+    /// that are due a moment later come along, so that a turn seldom needs a wake-up of its own.
     pub(super) fn take_turns(&mut self, now: Instant, wall: UnixNanos, refreshed: &mut Refreshed) {
         let interval = self.config.refresh_interval;
-        let soon = now + interval / 32;
+        let soon = now + interval / 8;
         let mut looked_through = 0;
         for _ in 0..self.turns.len() {
             let Some(&at) = self.turns.front() else {
@@ -38,7 +38,7 @@ impl Enricher {
     }
 
     /// Computes what ticked in a chain, and when it is its turn, or its forward is known for the first time or no longer,
-    /// everything that has moved enough.
+    /// everything that has moved enough and was not computed since its last turn.
     pub(super) fn refresh_chain(
         &mut self,
         at: usize,
@@ -52,26 +52,27 @@ impl Enricher {
         self.mark_forward(at, basis.is_ok_and(|basis| basis.forward.stale));
         let chain = &mut self.chains[at];
         let begun = chain.basis.is_none_or(|before| before.map(drop) != basis.map(drop));
-        let due = begun || has_turn;
-        let whole = due && (begun || self.has_moved(at, &basis));
-        let chain = &mut self.chains[at];
         self.rows.clear();
-        if whole {
-            chain.basis = Some(basis);
-            self.rows.extend((0..chain.strikes.len() as u32).filter(|row| chain.has_live(*row as usize)));
-            refreshed.chains += 1;
-        } else {
-            self.rows.extend_from_slice(&chain.dirty_rows);
+        self.rows.extend_from_slice(&chain.dirty_rows);
+        if begun || has_turn {
+            let all = begun || chain.is_out_of_date(&basis, &self.config);
+            if all {
+                chain.basis = Some(basis);
+            }
+            chain.add_moved_rows(all, &basis, &self.config, &mut self.rows);
+            refreshed.chains += usize::from(self.rows.len() > chain.dirty_rows.len());
         }
+        chain.note_computed(&self.rows, &basis, self.round);
         chain.clear_dirty();
         refreshed.strikes += self.rows.len();
         self.compute(at, &basis);
         self.tell_turned();
-        if has_turn {
-            self.chains[at].looked_at = Some(now);
+        if begun || has_turn {
+            self.want_moved(at, begun, now);
         }
-        if due {
-            self.want_moved(at);
+        if has_turn {
+            let chain = &mut self.chains[at];
+            (chain.looked_at, chain.turn) = (Some(now), self.round);
         }
     }
 
@@ -108,16 +109,28 @@ impl Enricher {
     }
 
     /// Wants the options of a chain published whose Greeks have moved since they were. One whose own value is not
-    /// current has nothing new to say.
-    fn want_moved(&mut self, at: usize) {
+    /// current has nothing new to say; one that was published since the chain's last turn, and so not long ago, waits for
+    /// the next, unless the forward `begun`.
+    fn want_moved(&mut self, at: usize, begun: bool, now: Instant) {
+        let Chain { turn, looked_at, .. } = self.chains[at];
+        let is_late = |last| now.saturating_duration_since(last) >= 2 * self.config.refresh_interval;
+        let all = begun || looked_at.is_none_or(is_late);
         let mut unsaid = std::mem::take(&mut self.chains[at].unsaid);
-        for index in unsaid.drain(..) {
+        let mut kept = 0;
+        for place in 0..unsaid.len() {
+            let index = unsaid[place];
             let (live, value) = (&mut self.live[index as usize], &self.values[index as usize]);
+            if !all && live.was_shown_after(turn) {
+                unsaid[kept] = index;
+                kept += 1;
+                continue;
+            }
             live.listed = false;
             if live.stale.is_none() && live.greeks_moved(&value.greeks, &self.config) {
                 self.want(index as usize, SnapshotCause::Forward);
             }
         }
+        unsaid.truncate(kept);
         self.chains[at].unsaid = unsaid;
     }
 
@@ -130,17 +143,6 @@ impl Enricher {
                 }
             }
         }
-    }
-
-    /// Whether what the whole chain was last computed on is no longer good enough.
-    fn has_moved(&self, at: usize, basis: &Result<Basis, NoGreeks>) -> bool {
-        let (Some(Ok(before)), Ok(basis)) = (&self.chains[at].basis, basis) else {
-            return false;
-        };
-        let moved = (basis.forward.value - before.forward.value).abs();
-        basis.forward.source != before.forward.source
-            || moved > self.config.refresh_forward_move * before.forward.value
-            || before.t_years - basis.t_years > self.config.refresh_time_step * basis.t_years
     }
 
     /// Publishes the change when the forward of a chain becomes stale or current again.

@@ -65,7 +65,7 @@ fn without_quotes_the_future_then_the_spot_serve() {
     assert!((greeks.forward - carried).abs() < 1e-9);
 
     bench.push(vec![full(FUTURE, 25_020.0, 25_030.0, 25_032.0, at)]);
-    bench.pass(Duration::from_millis(300));
+    bench.pass(Duration::from_millis(500));
     let greeks = known(&bench, 251, OptionSide::Call);
     assert_eq!((greeks.forward_source, greeks.forward), (ForwardSource::Future, 25_031.0));
 }

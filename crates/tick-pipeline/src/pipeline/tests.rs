@@ -19,7 +19,7 @@ use crate::{BatchConfig, ForwardSource, GreeksState, NoGreeks, OptionGreeks, Sna
 mod staleness;
 
 const TICK: Duration = Duration::from_millis(5);
-const INTERVAL: Duration = Duration::from_millis(250);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 fn bench() -> Bench {
     Bench::new(PipelineConfig::default())
@@ -116,6 +116,7 @@ fn a_tick_shows_what_its_mode_carries_and_nothing_older() {
 #[test]
 fn a_forward_that_moves_refreshes_the_whole_chain_once_per_interval() {
     let mut bench = with_chain(25_000.0);
+    bench.pass(INTERVAL);
     // Only strikes near the money tick; parity follows them.
     let near_money = |forward, bench: &Bench| -> Vec<Tick> {
         let near =
