@@ -13,12 +13,15 @@ use crate::memo::Memo;
 use crate::msgpack::MessagePack;
 use crate::positional::{self, Positional};
 use crate::spent::Spent;
-use crate::target::Page;
+use crate::target::Sheet;
 use crate::tick::write_values;
 use crate::writer::{Format, Writer, key};
 
 /// Room for the head of a message.
 const HEAD: usize = 512;
+
+/// For so many ticks at a time the names are fetched.
+const FETCHED: usize = 16;
 
 /// Room for the names of an instrument.
 const IDENTITY: usize = 192;
@@ -46,7 +49,8 @@ pub enum WireFormat {
 pub struct BatchEncoder {
     format: WireFormat,
     identities: Identities,
-    page: Page,
+    /// For the head of the next message.
+    head: Vec<u8>,
     memo: Memo,
     spent: Spent,
 }
@@ -158,7 +162,7 @@ impl BatchEncoder {
         Self {
             format,
             identities: Identities::default(),
-            page: Page::default(),
+            head: Vec::with_capacity(HEAD),
             memo: Memo::default(),
             spent: Spent::default(),
         }
@@ -190,37 +194,44 @@ impl BatchEncoder {
             sim: batch.sim,
         };
         let room: usize = batch.snapshots.iter().map(|snapshot| likely_len(self.format, snapshot)).sum();
-        let mut writer = F::writer(self.spent.take(HEAD + room), 0);
+        self.head.clear();
+        let mut writer = F::writer(std::mem::take(&mut self.head), 0);
         write_head::<F>(&mut writer, &head, batch.snapshots.len());
-        let (mut payload, _) = writer.finish();
+        (self.head, _) = writer.finish();
+        let mut sheet = Sheet::over(self.spent.take(HEAD + room));
+        sheet.put(&self.head);
         let mut ticks = Vec::with_capacity(batch.snapshots.len());
         for (index, snapshot) in batch.snapshots.iter().enumerate() {
-            if index > 0 {
-                payload.extend_from_slice(F::BETWEEN);
+            if index % FETCHED == 0 {
+                self.identities.fetch(&batch.snapshots[index..batch.snapshots.len().min(index + FETCHED)]);
             }
-            let start = payload.len();
-            self.write_tick::<F>(snapshot, &mut payload);
-            ticks.push(start..payload.len());
+            if index > 0 {
+                sheet.put(F::BETWEEN);
+            }
+            let start = sheet.len();
+            self.write_tick::<F>(snapshot, &mut sheet);
+            ticks.push(start..sheet.len());
         }
-        payload.extend_from_slice(F::TAIL);
-        let payload = Bytes::from(payload);
+        sheet.put(F::TAIL);
+        let payload = Bytes::from(sheet.finish());
         self.spent.remember(&payload);
         EncodedBatch { format: self.format, payload, ticks }
     }
 
-    fn write_tick<F: Format>(&mut self, snapshot: &Snapshot, payload: &mut Vec<u8>) {
-        let start = payload.len();
-        let fields = self.identities.begin_tick::<F>(snapshot.slot, snapshot.token(), payload);
-        let mut writer = F::writer(self.page.pen(), fields);
+    fn write_tick<F: Format>(&mut self, snapshot: &Snapshot, sheet: &mut Sheet) {
+        let start = sheet.len();
+        let fields = self.identities.begin_tick::<F>(snapshot.slot, snapshot.token(), sheet);
+        let mut writer = F::writer(sheet.pen(), fields);
         if F::BY_POSITION {
             positional::write_values(&mut writer, snapshot);
         } else {
             write_values(&mut writer, snapshot, &mut self.memo);
         }
         let (pen, fields) = writer.finish();
-        payload.extend_from_slice(pen.written());
-        F::count_fields(payload, start, fields);
-        payload.extend_from_slice(F::END);
+        let written = pen.written();
+        sheet.advance(written);
+        F::count_fields(sheet.written(), start, fields);
+        sheet.put(F::END);
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use market_model::{Instrument, InstrumentCatalog, InstrumentKind, InstrumentSlot, InstrumentToken};
 use rustc_hash::FxHashMap;
+use tick_pipeline::Snapshot;
 
 use crate::positional;
+use crate::target::Sheet;
 use crate::writer::{Format, Writer, key};
 
 /// The names of every instrument of one catalog that was written so far: at most one entry per instrument.
@@ -35,25 +37,36 @@ impl Identities {
         }
     }
 
+    /// Reads once what the names of `snapshots` will need, so that the waits for memory overlap instead of adding up.
+    pub(crate) fn fetch(&self, snapshots: &[Snapshot]) {
+        const LINE: usize = 64;
+        let mut seen = 0;
+        for known in snapshots.iter().filter_map(|snapshot| self.entries.get(&snapshot.slot)) {
+            let lines = (known.start..known.end).step_by(LINE).chain([known.end - 1]);
+            seen |= lines.filter_map(|at| self.bytes.get(at)).fold(0, |seen, byte| seen | byte);
+        }
+        std::hint::black_box(seen);
+    }
+
     /// Begins a tick in `out`; answers how many fields it has by now.
     #[inline]
     pub(crate) fn begin_tick<F: Format>(
         &mut self,
         slot: InstrumentSlot,
         token: InstrumentToken,
-        out: &mut Vec<u8>,
+        out: &mut Sheet,
     ) -> u16 {
         if let Some(known) = self.entries.get(&slot).filter(|known| known.token == token)
             && let Some(bytes) = self.bytes.get(known.start..known.end)
         {
-            out.extend_from_slice(bytes);
+            out.put(bytes);
             return known.fields;
         }
         self.add::<F>(slot, token, out)
     }
 
     #[cold]
-    fn add<F: Format>(&mut self, slot: InstrumentSlot, token: InstrumentToken, out: &mut Vec<u8>) -> u16 {
+    fn add<F: Format>(&mut self, slot: InstrumentSlot, token: InstrumentToken, out: &mut Sheet) -> u16 {
         let instrument = self.catalog.as_deref().and_then(|catalog| catalog.instruments().get(slot.index()));
         let mut writer = F::writer(Vec::new(), 0);
         if F::BY_POSITION {
@@ -66,7 +79,7 @@ impl Identities {
             }
         }
         let (bytes, fields) = writer.finish();
-        out.extend_from_slice(&bytes);
+        out.put(&bytes);
         if instrument.is_some_and(|instrument| instrument.token == token) {
             let start = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);

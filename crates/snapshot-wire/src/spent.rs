@@ -15,13 +15,13 @@ pub(crate) struct Spent(Vec<Bytes>);
 // === impl Spent ===
 
 impl Spent {
-    /// Memory for at least `capacity` bytes: that of the newest payload that nobody holds any more, or new.
+    /// Memory for at least `capacity` bytes: that of the newest payload that nobody holds any more, with what is in it,
+    /// or new.
     pub(crate) fn take(&mut self, capacity: usize) -> Vec<u8> {
         let free = self.0.iter().rposition(|payload| payload.is_unique() && payload.len() >= capacity / 2);
         let used = free.and_then(|at| self.0.swap_remove(at).try_into_mut().ok());
         let mut memory = used.map(Vec::from).unwrap_or_default();
-        memory.clear();
-        memory.reserve(capacity);
+        memory.reserve(capacity.saturating_sub(memory.len()));
         memory
     }
 
@@ -53,7 +53,7 @@ mod tests {
         assert_ne!(new.as_ptr(), place, "somebody holds it");
         drop(dropped);
         let again = spent.take(900);
-        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        assert_eq!(again.as_ptr(), place);
         let new = spent.take(900);
         assert!(new.as_ptr() != held.as_ptr() && held == vec![1; 1000]);
     }

@@ -1,8 +1,8 @@
-//! Where written bytes go: a vector that grows, or a page that fits the longest tick.
+//! Where written bytes go: a vector that grows, or the next page of a payload, which fits the longest tick.
 //!
 //! A growing vector asks at every write whether it must move, and the compiler must expect that it does. The parts
-//! of a tick have a known longest form (a test measures it), so they are written to a [`Page`] first, where
-//! nothing is asked, and reach their vector in one piece.
+//! of a tick have a known longest form (a test measures it), so a [`Sheet`] makes room for that once, and a [`Pen`] then
+//! writes without asking.
 
 /// Room for the longest tick without its names, twice. A power of two.
 pub(crate) const PAGE: usize = 4096;
@@ -33,11 +33,17 @@ pub(crate) trait Target {
     fn patch(&mut self, at: usize, bytes: [u8; 2]);
 }
 
-/// Memory for one tick.
-#[derive(Debug)]
-pub(crate) struct Page(Box<[u8; PAGE + LONGEST]>);
+/// How much of the room of a [`Sheet`] is made at once.
+const ROOM: usize = 4 * PAGE;
 
-/// Writes a tick into a [`Page`]. Only for pieces of at most [`LONGEST`] bytes.
+/// A payload under construction. Its memory is ahead of it, filled with zeros or with what an older payload left there.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    memory: Vec<u8>,
+    at: usize,
+}
+
+/// Writes a tick at the end of a [`Sheet`]. Only for pieces of at most [`LONGEST`] bytes.
 ///
 /// Lives in a local variable: then the position is in a register, and no write waits for the one before.
 pub(crate) struct Pen<'p> {
@@ -107,29 +113,72 @@ impl Target for Vec<u8> {
     }
 }
 
-// === impl Page ===
+// === impl Sheet ===
 
-impl Page {
-    /// Begins a tick over whatever the page held.
-    pub(crate) const fn pen(&mut self) -> Pen<'_> {
-        Pen { page: &mut self.0, at: 0 }
+impl Sheet {
+    /// Begins a payload over what stands in `memory`.
+    pub(crate) const fn over(memory: Vec<u8>) -> Self {
+        Self { memory, at: 0 }
     }
-}
 
-impl Default for Page {
-    fn default() -> Self {
-        Self(Box::new([0; PAGE + LONGEST]))
+    /// How long the payload is.
+    pub(crate) const fn len(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.memory[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    /// Room for a tick; [`advance`](Self::advance) by what was written to it.
+    #[inline(always)]
+    pub(crate) fn pen(&mut self) -> Pen<'_> {
+        self.make_room(PAGE + LONGEST);
+        match self.memory[self.at..].first_chunk_mut() {
+            Some(page) => Pen { page, at: 0 },
+            None => unreachable!("there is room for a page"),
+        }
+    }
+
+    pub(crate) const fn advance(&mut self, by: usize) {
+        self.at += by;
+    }
+
+    /// To change what was written.
+    pub(crate) const fn written(&mut self) -> &mut Vec<u8> {
+        &mut self.memory
+    }
+
+    /// The payload.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.memory.truncate(self.at);
+        self.memory
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, bytes: usize) {
+        if self.memory.len() < self.at + bytes {
+            self.grow(bytes);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        // Not all of the capacity: what is never written need not be filled.
+        self.memory.resize(self.at + bytes + ROOM, 0);
     }
 }
 
 // === impl Pen ===
 
-impl<'p> Pen<'p> {
-    /// What was written.
+impl Pen<'_> {
+    /// How much was written.
     #[inline(always)]
-    pub(crate) fn written(self) -> &'p [u8] {
+    pub(crate) fn written(self) -> usize {
         debug_assert!(self.at <= PAGE, "a tick is longer than its page");
-        &self.page[..self.at % (PAGE + 1)]
+        self.at
     }
 
     /// The place of the next write. The position is below [`PAGE`] by far; saying so here takes the question
