@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use resilience::Backoff;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::sleep;
 
 use crate::connection::{Connector, Reach};
@@ -25,6 +25,8 @@ pub(crate) struct PublishJob {
     pub(crate) legacy_channel: Option<Bytes>,
     pub(crate) payload: Bytes,
     pub(crate) outcome: Outcome,
+    /// Its share of what may wait for the lane.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// A health record to append.

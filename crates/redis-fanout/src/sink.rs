@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use rustc_hash::FxHashMap;
 use snapshot_wire::{BatchEncoder, encode_health};
 use tick_pipeline::{HealthRecord, SnapshotBatch, SnapshotSink, Topic};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use crate::connection::{Reach, is_cluster};
@@ -21,6 +21,10 @@ use crate::{Keys, RedisConfig, RedisError, RedisMetrics, RedisStatusHandle, lega
 
 /// Health records that may wait while Redis is away: hours of them, unless everything flaps.
 const HEALTH_QUEUE: usize = 1024;
+
+/// Bytes of payloads that may wait for one connection beside what is under way: enough to keep it busy while the
+/// encoder is not on a processor, little enough that they are in its cache still when they are written.
+const BYTES_WAITING: usize = 1024 * 1024;
 
 /// Encodes batches and hands them to the [`RedisWriter`].
 ///
@@ -58,6 +62,8 @@ struct Channels {
 #[derive(Debug)]
 struct LaneInput {
     jobs: mpsc::Sender<PublishJob>,
+    /// Bytes that may still join them.
+    room: Arc<Semaphore>,
     last_values: Arc<LastValues>,
 }
 
@@ -91,7 +97,8 @@ impl RedisSink {
                         .unwrap_or_else(|| mpsc::channel(1).1),
                     last_values: last_values.clone(),
                 };
-                (LaneInput { jobs: jobs_in, last_values }, lane)
+                let room = Arc::new(Semaphore::new(BYTES_WAITING));
+                (LaneInput { jobs: jobs_in, room, last_values }, lane)
             })
             .unzip();
         if stores_apart {
@@ -141,16 +148,13 @@ impl RedisSink {
             legacy_channel: channels.legacy.clone(),
             outcome: Outcome::new(&self.shared, permit?, now, batch.tick_count, payload.len()),
             payload,
-        };
-        let job = match lane.jobs.try_send(job) {
-            Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) => job,
+            room: None,
         };
         let limit = self.config.command_timeout;
         // Dropped by then, the job counts as failed.
-        let error = match timeout(limit, lane.jobs.send(job)).await {
+        let error = match timeout(limit, lane.take(job)).await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(_)) => RedisError::WriterEnded,
+            Ok(Err(error)) => error,
             Err(_) => RedisError::Busy(limit),
         };
         self.shared.failed(RedisPart::Ticks, &error);
@@ -193,6 +197,19 @@ impl SnapshotSink for RedisSink {
     /// [`RedisError::HealthQueueFull`] or [`RedisError::WriterEnded`]; the record is lost, counted.
     async fn health(&mut self, record: &HealthRecord) -> Result<(), RedisError> {
         self.append(record)
+    }
+}
+
+// === impl LaneInput ===
+
+impl LaneInput {
+    /// Hands `job` over as soon as there is room for it.
+    async fn take(&self, mut job: PublishJob) -> Result<(), RedisError> {
+        // One that is larger than everything waits until it is alone.
+        let bytes = job.payload.len().min(BYTES_WAITING) as u32;
+        let room = self.room.clone().acquire_many_owned(bytes).await;
+        job.room = Some(room.map_err(|_| RedisError::WriterEnded)?);
+        self.jobs.send(job).await.map_err(|_| RedisError::WriterEnded)
     }
 }
 

@@ -21,8 +21,8 @@ use tokio_rustls::client::TlsStream;
 use super::resp::{Commands, Reply};
 use crate::RedisError;
 
-/// Parts of one vectored write; the system takes up to 1024.
-const PARTS_AT_ONCE: usize = 64;
+/// Parts of one vectored write; the system takes up to 1024. Each last value has two.
+const PARTS_AT_ONCE: usize = 256;
 /// Bytes of one read: hundreds of replies to `PUBLISH`.
 const READ_AT_ONCE: usize = 4096;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::{HealthJob, Lane, PublishJob};
 use crate::connection::{Connection, LastWrite, Refused};
@@ -16,17 +16,24 @@ use crate::last_values::Expiries;
 use crate::outcome::Outcome;
 use crate::{Keys, RedisError};
 
-/// Last values in one command: about the bytes of a batch, so that a batch never waits long behind them.
-const LAST_VALUES_AT_ONCE: usize = 64;
+/// Last values in one command: about the bytes of a group of batches, so that a batch never waits long behind them.
+const LAST_VALUES_AT_ONCE: usize = 192;
 /// Batches are sent together until they have this many bytes: above it the cost per byte is flat.
-const BYTES_AT_ONCE: usize = 128 * 1024;
+const BYTES_AT_ONCE: usize = 192 * 1024;
+/// With so many bytes of batches under way the next ones wait for an answer. What is under way lies in payloads, in both
+/// socket buffers and in Redis; with this little of it, most copies find it in the processor's cache. With four
+/// megabytes under way a byte costs Redis twice the processor time (docs/performance.md); with less than this, four
+/// processes on two cores wait for each other.
+const BYTES_UNDER_WAY: usize = 512 * 1024;
+/// But no longer than this: where answers take their time, the network is the limit and not the cache.
+const ANSWERS_SOON: Duration = Duration::from_millis(1);
 /// How often Redis is asked whether it is still there and still the master, so that a frozen one is noticed in two
 /// seconds even when nothing is published.
 const PING_EVERY: Duration = Duration::from_millis(500);
 
 /// A command that has come to its end.
 enum Done {
-    Batches { result: Answer, outcomes: Vec<Outcome> },
+    Batches { result: Answer, outcomes: Vec<Outcome>, bytes: usize },
     LastValues { result: Answer, writes: Vec<LastWrite> },
     Health { result: Result<(), RedisError>, job: HealthJob },
     Ping { result: Result<(), RedisError> },
@@ -51,6 +58,10 @@ pub(super) struct Session<'a> {
     in_flight: InFlight,
     /// When the oldest command since the last answer was sent.
     unanswered_since: Option<Instant>,
+    /// Of batches without an answer.
+    bytes_under_way: usize,
+    /// Until when batches wait for an answer when there are too many bytes under way.
+    hold_until: Instant,
     last_queue: VecDeque<LastWrite>,
     last_in_flight: bool,
     health_in_flight: bool,
@@ -73,6 +84,8 @@ impl<'a> Session<'a> {
             connection,
             in_flight: FuturesUnordered::new(),
             unanswered_since: None,
+            bytes_under_way: 0,
+            hold_until: Instant::now(),
             last_queue: VecDeque::new(),
             last_in_flight: false,
             health_in_flight: false,
@@ -113,6 +126,8 @@ impl<'a> Session<'a> {
         last_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ping_tick = interval(PING_EVERY);
         ping_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hold = sleep_until(self.hold_until);
+        tokio::pin!(hold);
         loop {
             if let Some(job) = unwritten.take_if(|_| !self.health_in_flight && !self.health_refused) {
                 self.send_health(job);
@@ -122,6 +137,11 @@ impl<'a> Session<'a> {
             }
             let has_room = self.in_flight.len() < room;
             let takes_health = has_room && !self.health_in_flight && unwritten.is_none();
+            let mut holds = has_room && self.bytes_under_way >= BYTES_UNDER_WAY;
+            if holds && hold.deadline() != self.hold_until {
+                hold.as_mut().reset(self.hold_until);
+            }
+            holds &= !hold.is_elapsed();
             tokio::select! {
                 biased;
                 error = self.connection.lost() => return Some(error),
@@ -143,7 +163,8 @@ impl<'a> Session<'a> {
                     }
                 }
                 Some(job) = self.lane.health.recv(), if takes_health => self.send_health(job),
-                job = self.lane.jobs.recv(), if has_room => match job {
+                () = &mut hold, if holds => {}
+                job = self.lane.jobs.recv(), if has_room && !holds => match job {
                     Some(job) => self.send_batches(job),
                     None => return None,
                 },
@@ -196,7 +217,9 @@ impl<'a> Session<'a> {
         }
         let publish = self.connection.publish(&jobs);
         let outcomes = jobs.into_iter().map(|job| job.outcome).collect();
-        self.send(async move { Done::Batches { result: publish.await, outcomes } });
+        self.bytes_under_way += bytes;
+        self.hold_until = Instant::now() + ANSWERS_SOON;
+        self.send(async move { Done::Batches { result: publish.await, outcomes, bytes } });
     }
 
     fn send_health(&mut self, job: HealthJob) {
@@ -232,7 +255,7 @@ impl<'a> Session<'a> {
             Done::LastValues { .. } => self.last_in_flight = false,
             Done::Health { .. } => self.health_in_flight = false,
             Done::Ping { .. } => self.ping_in_flight = false,
-            Done::Batches { .. } => {}
+            Done::Batches { bytes, .. } => self.bytes_under_way -= bytes,
         }
         let verdict = match done.error() {
             None => {
@@ -307,17 +330,17 @@ impl Lane {
             self.shared.failed(done.part(), error);
         }
         match done {
-            Done::Batches { result: Ok(None), outcomes } => {
+            Done::Batches { result: Ok(None), outcomes, .. } => {
                 outcomes.into_iter().for_each(Outcome::published);
             }
-            Done::Batches { result: Ok(Some(refused)), outcomes } => {
+            Done::Batches { result: Ok(Some(refused)), outcomes, .. } => {
                 let (failed, published) = split(outcomes, &refused.items);
                 published.into_iter().for_each(Outcome::published);
                 self.shared.failed(RedisPart::Ticks, &refused.error);
                 drop(failed);
             }
             // Each outcome counts itself as failed.
-            Done::Batches { result: Err(_), outcomes } => drop(outcomes),
+            Done::Batches { result: Err(_), outcomes, .. } => drop(outcomes),
             Done::LastValues { result: Ok(None), writes } => {
                 self.shared.faults.clear(RedisPart::LastValues);
                 self.shared.last_values_written(writes.len() as u64);
