@@ -45,6 +45,8 @@ pub struct Pipeline {
     /// Who takes the vectors of frames that are done with.
     spent: Option<Box<dyn Fn(Vec<Tick>) + Send + Sync>>,
     pending_since: Option<Instant>,
+    /// When what was pending last left.
+    left_at: Option<Instant>,
     health: VecDeque<Arc<HealthRecord>>,
     health_seq: u64,
     counts: PipelineCounts,
@@ -96,6 +98,7 @@ impl Pipeline {
             slots: Vec::new(),
             spent: None,
             pending_since: None,
+            left_at: None,
             health: VecDeque::new(),
             health_seq: 0,
             counts: PipelineCounts::default(),
@@ -200,16 +203,28 @@ impl Pipeline {
 
     /// When [`poll`](Self::poll) is due without any further event.
     pub fn next_poll(&self) -> Option<Instant> {
-        let pending = self.pending_since.map(|since| since + self.config.batch.max_age);
-        let due = [pending, self.batcher.next_due(), self.enricher.next_turn(), self.next_status];
+        let due = [self.pending_due(), self.batcher.next_due(), self.enricher.next_turn(), self.next_status];
         due.into_iter().flatten().min()
+    }
+
+    /// After a pause what arrives leaves at once: it is in the processor's cache, and waiting would gather nothing. What
+    /// comes within the batch's age of that leaves together when it is over.
+    fn pending_due(&self) -> Option<Instant> {
+        let since = self.pending_since?;
+        Some(self.left_at.map_or(since, |left| since.max(left + self.config.batch.max_age)))
     }
 
     /// Does what is due: computes Greeks, fills batches, seals those that are old or full.
     pub fn poll(&mut self, now: Instant) {
         self.take_new_market(now);
+        let is_due = self.pending_due().is_some_and(|due| due <= now);
         self.publish_pending(now);
-        self.batcher.seal_due(now);
+        if is_due {
+            self.left_at = Some(now);
+            self.batcher.seal_all();
+        } else {
+            self.batcher.seal_due(now);
+        }
         if self.next_status.is_none_or(|due| due <= now) {
             self.renew_status(now);
         }

@@ -123,10 +123,10 @@ pub const SETTINGS: &[Setting] = &[
         "BATCH_WINDOW_MS",
         "batch.window_ms",
         "5",
-        "Oldest age of a batch before it is sent, in milliseconds, 1 to 1000.",
+        "How long ticks are gathered for the next batch after one has left, in milliseconds, 1 to 1000.",
     ),
     open("BATCH_MAX_TICKS", "batch.max_ticks", "1000", "Most ticks in a batch."),
-    open("BATCH_MAX_BYTES", "batch.max_bytes", "65536", "Most bytes in a batch, estimated before encoding."),
+    open("BATCH_MAX_BYTES", "batch.max_bytes", "262144", "Most bytes in a batch, estimated before encoding."),
     open(
         "BATCH_EQUITY_CHANNELS",
         "batch.equity_channels",

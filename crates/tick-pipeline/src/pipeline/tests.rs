@@ -90,6 +90,26 @@ fn within_a_batch_the_newest_tick_of_an_instrument_wins() {
 }
 
 #[test]
+fn after_a_pause_ticks_leave_at_once_and_then_gather_for_the_age_of_a_batch() {
+    let mut bench = bench();
+    let published_at = |bench: &mut Bench, after: Duration, last: f64| {
+        bench.now += after;
+        bench.clock.advance(after);
+        bench.push(vec![ltp(SHARE, last)]);
+        let due = bench.pipeline.is_due(bench.now);
+        if due {
+            bench.pipeline.poll(bench.now);
+        }
+        (due, bench.take().len())
+    };
+    assert_eq!(published_at(&mut bench, TICK, 1.0), (true, 1));
+    assert_eq!(published_at(&mut bench, TICK / 5, 2.0), (false, 0));
+    assert_eq!(bench.pipeline.next_poll(), Some(bench.now + TICK - TICK / 5));
+    assert_eq!(published_at(&mut bench, TICK, 3.0), (true, 1), "both in one");
+    assert_eq!(published_at(&mut bench, TICK, 4.0), (true, 1));
+}
+
+#[test]
 fn without_conflation_every_tick_comes_out_in_order() {
     let batch = BatchConfig { conflate: false, ..BatchConfig::default() };
     let mut bench = Bench::new(PipelineConfig { batch, ..PipelineConfig::default() });

@@ -46,20 +46,23 @@ async fn everything_ends_in_the_order_of_the_flow_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_tick_leaves_after_the_batch_age_and_not_before() {
+async fn a_lone_tick_leaves_at_once_and_the_next_one_a_batch_age_later() {
     let mut fanout = Fanout::new();
     let queue = fanout.add_sink("recorder", QueueConfig::default());
     let (tx, rx) = mpsc::channel(8);
     tx.send(frame(0, START, vec![ltp(INDEX, 25_000.0)])).await.unwrap();
     let started = tokio::time::Instant::now();
     let sink = async {
-        let work = queue.next().await;
-        assert!(matches!(work, Some((Work::Batch { .. }, _))));
+        assert!(matches!(queue.next().await, Some((Work::Batch { .. }, _))));
+        let first = started.elapsed();
+        tx.send(frame(0, START, vec![ltp(INDEX, 25_001.0)])).await.unwrap();
+        assert!(matches!(queue.next().await, Some((Work::Batch { .. }, _))));
         drop(tx);
-        started.elapsed()
+        (first, started.elapsed())
     };
-    let (_, waited) = tokio::join!(run(pipeline(), rx, fanout), sink);
-    assert!(waited >= Duration::from_millis(5) && waited <= Duration::from_millis(7), "{waited:?}");
+    let (_, (first, second)) = tokio::join!(run(pipeline(), rx, fanout), sink);
+    assert!(first <= Duration::from_millis(1), "{first:?}");
+    assert!(second >= Duration::from_millis(5) && second <= Duration::from_millis(7), "{second:?}");
 }
 
 #[tokio::test(start_paused = true)]
