@@ -15,7 +15,7 @@ use feed_control::{
 };
 use gateway_api::{ApiConfig, ApiKey, ApiMetrics, ApiState, LatestValues, StreamHub};
 use instrument_registry::{RefreshConfig, Refresher, RefresherParts, Registry, RegistryMetrics, SqlHistory};
-use kite_client::{FrameTap, TcpTls, TickerMetrics};
+use kite_client::{FrameTap, RestMetrics, TcpTls, TickerMetrics};
 use market_model::Clock;
 use redis_fanout::{LastValueReader, RedisMetrics};
 use resilience::{ShutdownReport, Supervisor, SupervisorMetrics, TaskExit, TaskSpec};
@@ -185,7 +185,8 @@ impl Gateway {
         });
 
         // Logins without a human, for the accounts that ask for it.
-        let broker = Broker { pool: pool.clone(), connector };
+        let rest_metrics = RestMetrics::register(&*telemetry.recorder);
+        let broker = Broker { pool: pool.clone(), connector, metrics: rest_metrics };
         let pages =
             BrokerPages { connector: broker.connector.clone(), login_url: config.accounts.login_url.clone() };
         let bars = LoginBars::within(&config.data_dir);

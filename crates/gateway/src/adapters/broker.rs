@@ -8,7 +8,7 @@ use account_pool::{
     ReadCall, ReadClass, ReadError, ReadFailure, ReadLease, ReadScope, ReadVerdict, Secret,
 };
 use instrument_registry::{DumpReader, DumpSource, DumpWriter};
-use kite_client::{AccessToken, ApiKey, DumpStream, KiteRest, RestError, TcpTls};
+use kite_client::{AccessToken, ApiKey, DumpStream, KiteRest, RestError, RestMetrics, TcpTls};
 use kite_wire::api::{GetInstruments, GetOrders};
 use kite_wire::rest::OrderUpdate;
 use market_model::Instrument;
@@ -25,6 +25,7 @@ const MOST_ACCOUNTS: usize = 4;
 pub(crate) struct Broker {
     pub(crate) pool: Arc<AccountPool>,
     pub(crate) connector: TcpTls,
+    pub(crate) metrics: RestMetrics,
 }
 
 /// Why a read on an account brought nothing.
@@ -41,7 +42,7 @@ impl Broker {
         let token = tokio::sync::watch::Sender::new(token).subscribe();
         let rest = KiteRest::following(&account.rest_url, api_key, token)
             .map_err(|error| RestError::Unreachable(error.to_string()))?;
-        Ok(rest.with_connector(self.connector.clone()))
+        Ok(rest.with_connector(self.connector.clone()).with_metrics(self.metrics.clone()))
     }
 
     /// How many orders of `day` the book of `account` shows, whoever placed them.

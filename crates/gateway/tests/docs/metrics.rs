@@ -9,7 +9,7 @@ use feed_control::FeedControlMetrics;
 use feed_recorder::RecorderMetrics;
 use gateway_api::ApiMetrics;
 use instrument_registry::RegistryMetrics;
-use kite_client::TickerMetrics;
+use kite_client::{RestMetrics, TickerMetrics};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use redis_fanout::RedisMetrics;
 use resilience::SupervisorMetrics;
@@ -168,6 +168,13 @@ const MEANINGS: &[(&str, &str)] = &[
     ("instrument_refreshes_total", "Tries to get a new dump, by outcome."),
     ("instrument_skipped_rows_total", "Rows of dumps that could not be read or repeat a token."),
     ("instrument_store_failures_total", "Days that could not be stored."),
+    ("kite_rest_requests_total", "Calls to the broker's REST side as their callers saw them, by outcome."),
+    (
+        "kite_rest_request_duration_seconds",
+        "From the call to the answer, retries and waiting for a turn included.",
+    ),
+    ("kite_rest_retries_total", "Tries of reads beyond the first."),
+    ("kite_rest_connections_opened_total", "Connections opened for them."),
     ("database_up", "1 while the database answers."),
     ("database_statements_total", "Statements sent; one for many rows counts once."),
     (
@@ -233,6 +240,7 @@ fn metrics_page() {
     FeedControlMetrics::register(&recorder);
     RegistryMetrics::register(&recorder);
     StoreMetrics::register(&recorder);
+    RestMetrics::register(&recorder);
     recorder.note(&Key::from_static_name("log_lines_dropped_total"), "counter");
     let mut registered = recorder.0.into_inner().unwrap();
 
