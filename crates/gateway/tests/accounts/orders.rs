@@ -20,6 +20,13 @@ async fn the_order_book_is_counted_at_the_start_and_a_restart_counts_it_once() {
                     (&37.into(), &true.into()),
                     "start {start}: {orders}"
                 );
+                let metrics = gateway.get("/metrics").await;
+                let called = metrics.as_str().unwrap().lines().any(|line| {
+                    line.starts_with("kite_rest_requests_total")
+                        && line.contains(r#"outcome="ok""#)
+                        && !line.ends_with(" 0")
+                });
+                assert!(called, "{metrics}");
             })
             .await;
     }
