@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// For buffers to find their size.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Measures each number of accounts for so many seconds, first at rest (a tick of each instrument every 100 s), then with
+/// Measures each number of accounts for so many seconds, first at rest (a tick of each instrument every 10 s), then with
 /// a tick of each instrument a second.
 pub(crate) fn run(accounts: &[u32], seconds: f64, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
     println!("building the programs");
@@ -26,7 +26,7 @@ pub(crate) fn run(accounts: &[u32], seconds: f64, json: Option<&Path>) -> Result
     report.table();
     for &accounts in accounts {
         let instruments = INSTRUMENTS_EACH * accounts;
-        for (what, ticks_per_second) in [("at rest", instruments / 100), ("ticking", instruments)] {
+        for (what, ticks_per_second) in [("at rest", instruments / 10), ("ticking", instruments)] {
             let load = Load {
                 instruments,
                 ticks_per_second,

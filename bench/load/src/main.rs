@@ -6,7 +6,7 @@
 //! - `cargo xtask bench market-positional [SECONDS]`: that with payloads by position.
 //! - `cargo xtask bench soak [SECONDS]`: 18,000 ticks a second with a fault every ten seconds; memory,
 //!   descriptors and tasks must stay flat, and every tick must be accounted for.
-//! - `cargo xtask bench accounts [SECONDS [COUNT...]]`: what an account costs, at 1, 3, 10 and 100 accounts.
+//! - `cargo xtask bench accounts [SECONDS [COUNT...]]`: what an account costs, at 1, 3, 10, 30 and 99 accounts.
 //! - `cargo xtask bench overload [SECONDS]`: Redis stands still while ten times the load arrives.
 //!
 //! Each takes `--json FILE`; `cargo xtask bench compare BEFORE.json AFTER.json` compares two.
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "soak" => soak::run(Duration::from_secs_f64(number(0, 3600.0)?), json),
         "accounts" => {
             let counts: Result<Vec<u32>, _> = numbers.iter().skip(1).map(|word| word.parse()).collect();
-            let counts = Some(counts?).filter(|counts| !counts.is_empty()).unwrap_or(vec![1, 3, 10, 100]);
+            let counts = Some(counts?).filter(|counts| !counts.is_empty()).unwrap_or(vec![1, 3, 10, 30, 99]);
             accounts::run(&counts, number(0, 20.0)?, json)
         }
         "overload" => overload::run(Duration::from_secs_f64(number(0, 60.0)?), json),
