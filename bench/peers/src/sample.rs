@@ -46,7 +46,7 @@ fn frame(first: u32, tick: impl Fn(u32) -> Tick) -> Result<Vec<u8>, Box<dyn Erro
     Ok(builder.finish())
 }
 
-/// A pipeline that publishes every tick, in batches of its default size: 64 KB.
+/// A pipeline that publishes every tick, in batches of its default size: 256 KB.
 pub fn pipeline(market: &Market, clock: Arc<dyn Clock>) -> Pipeline {
     let age = std::time::Duration::from_secs(60);
     let batch = BatchConfig { max_age: age, conflate: false, ..BatchConfig::default() };
