@@ -38,6 +38,8 @@ pub struct Config {
     pub roles: Roles,
     /// How long a lease lasts without being renewed.
     pub lease: Duration,
+    /// No other instance is ever started on this database.
+    pub sole_instance: bool,
     /// How often the wall clock is looked at for what happens by the hour.
     pub clock_look: Duration,
     /// Discount rate for Greeks.

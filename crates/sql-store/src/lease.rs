@@ -47,6 +47,9 @@ pub struct LeaseConfig {
     pub hand_over: Duration,
     /// How long an instance must have lived before others give names up for it. A crashing one moves nothing.
     pub settle: Duration,
+    /// The operator says that no other instance is ever started on this database: then leases do not end while the database
+    /// is out of reach, for nobody could take them. Not believed while another instance is seen.
+    pub sole: bool,
 }
 
 // === impl LeaseConfig ===
@@ -62,6 +65,7 @@ impl LeaseConfig {
             request_timeout: Duration::from_millis(1500),
             hand_over: Duration::from_secs(1),
             settle: Duration::from_secs(10),
+            sole: false,
         }
     }
 }

@@ -71,14 +71,27 @@ impl Stage {
     }
 
     pub(crate) fn gateway_as(&self, roles: &str, name: &str, database: &str) -> Gateway {
+        self.gateway_with(("GATEWAY_ROLES", roles), name, database)
+    }
+
+    fn gateway_with(&self, setting: (&str, &str), name: &str, database: &str) -> Gateway {
         Gateway::start(&[
-            ("GATEWAY_ROLES", roles),
+            setting,
             ("GATEWAY_INSTANCE", name),
             ("DATABASE_URL", database),
             ("REDIS_URL", &format!("redis://127.0.0.1:{}", self.redis.port)),
             ("KITE_ACCOUNTS_FILE", self.accounts.path().to_str().unwrap()),
             ("GATEWAY_SUBSCRIBE", "NSE:*:full"),
         ])
+    }
+
+    /// Postgres behind a network that may fail, and its address.
+    fn frail_database(&self) -> (Proxy, String) {
+        let direct = self.url();
+        let port = direct.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
+        let proxy = self.runtime.block_on(Proxy::start(port));
+        let through = direct.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+        (proxy, through)
     }
 
     /// Takes what Redis brought meanwhile.
@@ -253,9 +266,7 @@ fn an_instance_that_was_paused_wakes_up_and_keeps_silent() {
 fn an_instance_that_is_cut_off_from_the_database_gives_way() {
     let Some(mut stage) = Stage::new() else { return };
     let direct = stage.url();
-    let port = direct.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
-    let proxy = stage.runtime.block_on(Proxy::start(port));
-    let through = direct.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    let (proxy, through) = stage.frail_database();
     let one = stage.gateway("one", &through).ready();
     let other = stage.gateway("other", &direct).ready();
     both_share(&one, &other);
@@ -276,4 +287,34 @@ fn an_instance_that_is_cut_off_from_the_database_gives_way() {
     proxy.set(Network::Good);
     both_share(&one, &other);
     stage.check_one_voice();
+}
+
+#[test]
+fn an_instance_that_is_said_to_be_alone_streams_on_without_the_database() {
+    let Some(mut stage) = Stage::new() else { return };
+    let (proxy, through) = stage.frail_database();
+    let one = stage.gateway_with(("GATEWAY_SOLE_INSTANCE", "true"), "one", &through).ready();
+    until("both accounts are streamed", || ["a1", "a2"].iter().all(|account| streams(&one, account)));
+
+    let cut = Instant::now();
+    proxy.set(Network::BlackHole);
+    until("it says so", || {
+        let ready = crate::http::get(one.addr, "/readyz").unwrap();
+        ready.status == 503 && ready.body.contains("database")
+    });
+    let mut late = BTreeMap::new();
+    until("both accounts speak when any lease would be over", || {
+        stage.listen();
+        let heard = stage.all.iter().filter(|heard| heard.at > cut + TAKEOVER);
+        late.extend(heard.map(|heard| (account_of(&heard.source).to_owned(), heard.source.clone())));
+        late.len() == 2
+    });
+    proxy.set(Network::Good);
+    until("it is well again", || crate::http::get(one.addr, "/readyz").unwrap().status == 200);
+    stage.check_one_voice();
+    // The same runs of the same feeds all the time.
+    assert_eq!(
+        stage.all.iter().map(|heard| &heard.source).collect::<std::collections::BTreeSet<_>>().len(),
+        2
+    );
 }

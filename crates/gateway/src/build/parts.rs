@@ -117,7 +117,8 @@ pub(super) async fn serve_sink<S: SnapshotSink>(sink: S, queue: SinkQueue, metri
 
 /// Leases as long as configured, with the usual proportions.
 pub(super) fn lease_config(config: &Config) -> LeaseConfig {
-    LeaseConfig { ttl: config.lease, renew_every: config.lease / 3, ..LeaseConfig::new(&config.instance) }
+    let (ttl, renew_every, sole) = (config.lease, config.lease / 3, config.sole_instance);
+    LeaseConfig { ttl, renew_every, sole, ..LeaseConfig::new(&config.instance) }
 }
 
 pub(super) fn ticker_config(config: &Config) -> Result<TickerConfig, StartError> {

@@ -75,6 +75,7 @@ impl<'a> Reader<'a> {
             roles: self.roles(),
             clock_look: Duration::from_millis(self.number("GATEWAY_CLOCK_LOOK_MS", 10..=60_000)),
             lease: Duration::from_secs(self.number("GATEWAY_LEASE_SECONDS", 3..=60)),
+            sole_instance: self.flag("GATEWAY_SOLE_INSTANCE"),
             link: self.link(),
             record: self.record(),
             sink_queue_bytes: self.number("SINK_QUEUE_BYTES", 1_048_576..=17_179_869_184),

@@ -97,6 +97,12 @@ pub const SETTINGS: &[Setting] = &[
         "How long an instance that died keeps its accounts, 3 to 60.",
     ),
     open(
+        "GATEWAY_SOLE_INSTANCE",
+        "gateway.sole_instance",
+        "false",
+        "`true` says that no other instance is ever started on this database: then the feed goes on for as long as the database is away. Not believed while another instance is seen.",
+    ),
+    open(
         "GATEWAY_CLOCK_LOOK_MS",
         "gateway.clock_look_ms",
         "30000",

@@ -34,6 +34,8 @@ pub(super) struct Keeper<T> {
     leaving: BTreeMap<String, Leaving>,
     /// When to look again, if sooner than usual.
     next_round: Option<Duration>,
+    /// Said to be the only instance, and none other was seen.
+    alone: bool,
 }
 
 struct Leaving {
@@ -96,6 +98,7 @@ impl<T: LeaseTable> Keeper<T> {
             held: watch::channel(HeldLeases::default()).0,
             leaving: BTreeMap::new(),
             next_round: None,
+            alone: false,
             config,
         }
     }
@@ -134,6 +137,11 @@ impl<T: LeaseTable> Keeper<T> {
 
     /// Renews, then takes and gives up what the shares ask for.
     pub(super) async fn round(&mut self) {
+        if self.alone {
+            // Whatever the database answers, if it does; a lease that has ended stays ended.
+            let valid_until = self.valid_until(self.uptime.now());
+            self.held.borrow().values().for_each(|guard| _ = guard.extend(valid_until));
+        }
         if let Err(error) = self.try_round().await {
             tracing::warn!(%error, instance = %self.id, "leases could not be renewed");
             // Soon again: several tries fit into what is left of the leases.
@@ -147,6 +155,12 @@ impl<T: LeaseTable> Keeper<T> {
         let asked = self.uptime.now();
         let round = self.watching_expiry(table.round(&id, ttl)).await?;
         self.renewed(asked, &round);
+        let others = round.instances.iter().find(|instance| instance.id != *self.id);
+        if let (true, Some(other)) = (self.config.sole, others) {
+            let other = &other.id;
+            tracing::warn!(%other, instance = %self.id, "said to be the only instance, and there is another");
+        }
+        self.alone = self.config.sole && others.is_none();
         let names = self.names.borrow_and_update().clone();
         let held = self.held.borrow().keys().map(ToString::to_string).collect();
         let leaving = self.leaving.keys().cloned().collect();

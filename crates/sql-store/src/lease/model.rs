@@ -186,13 +186,19 @@ impl Tables {
 
 impl World {
     fn new() -> Self {
+        Self::with_sole(&[])
+    }
+
+    /// The keepers in `sole` are said to be alone.
+    fn with_sole(sole: &[usize]) -> Self {
         let names: BTreeSet<String> = NAMES.into_iter().map(ToOwned::to_owned).collect();
         let process = |number: usize| {
             let (line, uptime) = (Model::default(), Arc::new(ManualUptime::default()));
             // Clocks that have nothing in common.
             uptime.advance(Duration::from_secs(300 * number as u64 + 1));
             let names = watch::channel(Arc::new(names.clone())).1;
-            let config = LeaseConfig::new(format!("i{number}"));
+            let sole = sole.contains(&number);
+            let config = LeaseConfig { sole, ..LeaseConfig::new(format!("i{number}")) };
             let mut keeper = Keeper::new(line.clone(), config, names, Arc::new(uptime.clone()));
             let (id, held, begin) =
                 (keeper.id().clone(), keeper.subscribe(), Arc::new(AtomicBool::new(true)));
@@ -218,6 +224,20 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        self.act(event);
+        // A process looks at its leases before anything else runs in it.
+        self.check();
+        self.poll();
+        self.check();
+    }
+
+    /// What the event does, and what the processes make of it.
+    fn step(&mut self, event: Event) {
+        self.act(event);
+        self.poll();
+    }
+
+    fn act(&mut self, event: Event) {
         let lost = || Err(StoreError::Lost { statement: "model", cause: "the model's will".to_owned() });
         match event {
             Event::Pass(millis) => {
@@ -258,10 +278,6 @@ impl World {
             Event::Stop(at) => self.processes[at].stopped = true,
             Event::Continue(at) => self.processes[at].stopped = false,
         }
-        // A process looks at its leases before anything else runs in it.
-        self.check();
-        self.poll();
-        self.check();
     }
 
     fn request(&self, at: usize) -> Option<(String, Request)> {
@@ -304,6 +320,42 @@ impl World {
                 assert!(*expires > self.tables.now, "{name} is held longer than in the database");
             }
         }
+    }
+}
+
+#[test]
+fn one_that_is_said_to_be_alone_keeps_its_leases_while_the_database_is_away() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _timers = runtime.enter();
+    let rounds = |world: &mut World, event: fn(usize) -> Event, at: usize, count: usize| {
+        for _ in 0..count {
+            let by = Duration::from_secs(1);
+            world.tables.now += by;
+            world.processes.iter().for_each(|process| process.uptime.advance(by));
+            world.processes[at].begin.store(true, Ordering::SeqCst);
+            world.poll();
+            for _ in 0..3 {
+                world.step(event(at));
+            }
+        }
+    };
+    let held = |world: &World, at: usize| {
+        world.processes[at].held.borrow().values().filter(|guard| guard.is_held()).count()
+    };
+    for (sole, kept) in [(&[][..], 0), (&[0], NAMES.len())] {
+        let mut world = World::with_sole(sole);
+        rounds(&mut world, Event::Answer, 0, 3);
+        assert_eq!(held(&world, 0), NAMES.len());
+        rounds(&mut world, Event::LoseRequest, 0, 30);
+        assert_eq!(held(&world, 0), kept, "{sole:?}");
+        // The database is back, and nobody took anything.
+        rounds(&mut world, Event::Answer, 0, 3);
+        assert_eq!(held(&world, 0), NAMES.len());
+        // Another is there after all: the word is not believed any more.
+        rounds(&mut world, Event::Answer, 1, 2);
+        rounds(&mut world, Event::Answer, 0, 2);
+        rounds(&mut world, Event::LoseRequest, 0, 30);
+        assert_eq!(held(&world, 0), 0, "{sole:?}");
     }
 }
 
