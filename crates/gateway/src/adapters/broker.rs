@@ -33,6 +33,12 @@ pub(crate) struct Broker {
 #[error(transparent)]
 pub(crate) struct NotRead(#[from] RestError);
 
+/// Why an order book was not read. A token that is refused here is left for the ticker to find out, which tells every
+/// consumer; were it taken away first, nobody would be told.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct BookNotRead(#[from] RestError);
+
 // === impl Broker ===
 
 impl Broker {
@@ -56,7 +62,7 @@ impl Broker {
         &self,
         account: &AccountName,
         day: IstDay,
-    ) -> Result<u64, ReadError<NotRead>> {
+    ) -> Result<u64, ReadError<BookNotRead>> {
         let call = ReadCall {
             class: ReadClass::Other,
             scope: ReadScope::Only(account.clone()),
@@ -81,6 +87,16 @@ impl ReadFailure for NotRead {
             error if error.is_too_fast() => ReadVerdict::Throttled { retry_after: None },
             error if error.is_token_lost() => ReadVerdict::TokenRefused,
             error if error.is_retryable() => ReadVerdict::Failing,
+            _ => ReadVerdict::Final,
+        }
+    }
+}
+
+impl ReadFailure for BookNotRead {
+    fn verdict(&self) -> ReadVerdict {
+        match &self.0 {
+            error if error.is_too_fast() => ReadVerdict::Throttled { retry_after: None },
+            error if error.is_retryable() && !error.is_token_lost() => ReadVerdict::Failing,
             _ => ReadVerdict::Final,
         }
     }
